@@ -1,0 +1,102 @@
+"""The command and its verbs; each verb's file is imported only when that verb is called."""
+
+import errno
+import os
+import sys
+from importlib import import_module
+from typing import NoReturn
+
+import click
+
+from edgepack import __version__
+from edgepack.cli.output import show_error
+from edgepack.domain.errors import EdgepackError, ExitCode, NoSpaceError
+
+# verb -> one line of help. The file is edgepack/cli/<verb>.py and holds `command`.
+VERBS = {
+    "build": "Make a verified bundle: profile, model, quantization, weights, measurement.",
+    "profile": "List, show, check or probe device profiles.",
+    "model": "List or show the catalogue's models.",
+    "fetch": "Bring a checkpoint into the store.",
+    "convert": "Make one quantized GGUF from a checkpoint.",
+    "bench": "Measure tokens/s of a GGUF on this machine.",
+    "verify": "Check every byte of a bundle, and run its model.",
+    "cache": "List, explain or prune the store.",
+}
+
+
+class LazyGroup(click.Group):
+    """A group that knows its verbs' names and help without importing them: --help stays quick."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in VERBS:
+            return None
+        command = import_module(f"edgepack.cli.{cmd_name}").command
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Verbs"):
+            formatter.write_dl(list(VERBS.items()))
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="edgepack")
+def edgepack() -> None:
+    """Language models under 3 billion parameters on small devices.
+
+    From a device profile to a verified, measured, deployable bundle:
+
+      edgepack build --profile rpi5 --model qwen2.5-0.5b-instruct
+
+    Exit codes: 0 done, 1 bug, 2 usage, 3 nothing fits, 4 bad input, 5 network,
+    6 device, 7 verification failed, 8 out of space or memory, 130 interrupted.
+    """
+
+
+def main() -> NoReturn:
+    """Run the command line; every ending is a documented exit code."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command line and return its exit code."""
+    try:
+        edgepack.main(args=arguments, prog_name="edgepack", standalone_mode=False)
+    except EdgepackError as error:
+        show_error(error)
+        return error.exit_code
+    except click.exceptions.Exit as ending:
+        return ending.exit_code
+    except click.ClickException as error:
+        error.show()
+        return ExitCode.USAGE
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("\ninterrupted; finished steps stay in the store, run the same command to go on", err=True)
+        return ExitCode.INTERRUPTED
+    except BrokenPipeError:
+        # The reader (head, grep -q) went away; point stdout elsewhere so that the interpreter's flush is quiet.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.DONE
+    except OSError as error:
+        return _disk_full_or_raise(error)
+    except MemoryError:
+        show_error(
+            NoSpaceError("out of memory", hint="close other programs, or lower --threads, and run it again")
+        )
+        return ExitCode.NO_SPACE
+    return ExitCode.DONE
+
+
+def _disk_full_or_raise(error: OSError) -> int:
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        raise error
+    where = error.filename or "a file"
+    show_error(NoSpaceError(
+        f"no space left while writing {where}",
+        hint="free some space, or point EDGEPACK_HOME or --out at a larger disk, and run it again",
+    ))  # fmt: skip
+    return ExitCode.NO_SPACE

@@ -1,0 +1,1 @@
+"""Weights are made here: a checkpoint becomes one GGUF at its final types, in one pass."""

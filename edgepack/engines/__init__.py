@@ -1,0 +1,1 @@
+"""Weights are run here, through the libraries that run them."""

@@ -1,0 +1,1 @@
+"""How a bundle is written: one small file a format."""

@@ -1,0 +1,1 @@
+"""The only contact with the disk cache, programs, the network and this machine."""

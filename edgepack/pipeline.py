@@ -1,0 +1,1 @@
+"""The story of a build, in plain typed calls."""
