@@ -1,0 +1,194 @@
+"""What a bundle says of itself, and what may stand in it; it knows neither JSON nor disks.
+
+Everything here is the same on every machine: no date, no host, no path of the machine that built it, and
+no measurement. Those are evidence, which travels beside the payload.
+"""
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+
+from edgepack.domain.quant import Quant
+
+SCHEMA = "edgepack.bundle/1"
+MANIFEST = "manifest.json"
+SUMS = "SHA256SUMS"
+SBOM = "sbom.cdx.json"
+EVIDENCE = "evidence"
+"""The directory outside the payload; its own SHA256SUMS lies in it."""
+SCRIPTS = ("bench", "run", "selftest")
+LICENCES = "LICENSES"
+OVER_3B = 3_000_000_000
+MANIFEST_LIMIT = 16 << 20
+"""Bytes; a manifest names a few dozen files, and one that is larger is no manifest."""
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+class Format(StrEnum):
+    """How a bundle is written."""
+
+    DIR = "dir"
+    TAR = "tar"
+
+
+class RuntimeKind(StrEnum):
+    """Where `run` finds what runs the model."""
+
+    HOST = "host"
+    """Nothing is bundled: a llama-server, llama-cli or the Python bindings that the device already has."""
+    BUNDLED = "bundled"
+    """The programs in runtime/."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LicenceName:
+    """A model's licence: `spdx` is None where SPDX has no identifier, both where nobody said."""
+
+    name: str | None
+    spdx: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BundledModel:
+    """Which model it is; `origin` is a hub repository, or a name that means something off this machine."""
+
+    name: str
+    origin: str
+    revision: str | None
+    architecture: str
+    parameters: int
+    licence: LicenceName
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ProfileRef:
+    """The profile it was made for, by name and sha256 of what the profile says."""
+
+    name: str
+    digest: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RuntimeFlags:
+    """How the runtime is started: context in tokens, KV cache type by ggml's name, micro-batch in tokens."""
+
+    context: int
+    threads: int
+    cache_type: str = "f16"
+    micro_batch: int = 512
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PinnedSource:
+    """Third-party source at one version, by the sha256 of its archive."""
+
+    name: str
+    version: str
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Provenance:
+    """What made the weights."""
+
+    edgepack: str
+    llama_cpp: PinnedSource
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PredictedMemory:
+    """Bytes that the model will need on the device, by part (`weights`, `kv_cache`, `compute`, …)."""
+
+    parts: tuple[tuple[str, int], ...]
+
+    @property
+    def total(self) -> int:
+        """Bytes of all parts."""
+        return sum(size for _, size in self.parts)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BundleFacts:
+    """What the maker knows of a bundle before its files are written.
+
+    `name` is the bundle's directory name. `checkpoint` is the sha256 over the checkpoint's files, None when
+    the bundle was made from a ready GGUF. Raises ValueError for a name that cannot be a file name everywhere
+    and for an origin that is a path.
+    """
+
+    name: str
+    model: BundledModel
+    checkpoint: str | None
+    quantization: Quant | None
+    profile: ProfileRef
+    flags: RuntimeFlags
+    provenance: Provenance
+    plan: PredictedMemory | None = None
+    runtime: RuntimeKind = RuntimeKind.HOST
+
+    def __post_init__(self) -> None:
+        if not is_safe_name(self.name):
+            raise ValueError(f"bundle name {self.name!r} is not letters, digits and ._+- only")
+        if is_path(self.model.origin):
+            raise ValueError(f"origin {self.model.origin!r} is a path of this machine, not a name")
+
+    @property
+    def over_3b(self) -> bool:
+        """Whether the model has more parameters than a device profile takes unasked."""
+        return self.model.parameters > OVER_3B
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PayloadFile:
+    """One file of the payload: its path in the bundle, bytes, sha256, and whether it is a program."""
+
+    path: str
+    size: int
+    sha256: str
+    executable: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Manifest:
+    """manifest.json: the facts, and every payload file but itself and SHA256SUMS, sorted by path."""
+
+    facts: BundleFacts
+    weights: PayloadFile
+    files: tuple[PayloadFile, ...]
+
+    @property
+    def licences(self) -> tuple[str, ...]:
+        """Paths of the licence texts."""
+        return tuple(file.path for file in self.files if file.path.startswith(f"{LICENCES}/"))
+
+    @property
+    def payload_size(self) -> int:
+        """Bytes of all listed files."""
+        return sum(file.size for file in self.files)
+
+    @property
+    def memory_needed(self) -> int:
+        """Bytes of free memory to run it: the plan's total, or the weights alone where nothing is planned."""
+        return self.facts.plan.total if self.facts.plan else self.weights.size
+
+
+def is_safe_name(name: str) -> bool:
+    """Whether `name` is a file name on every system, in every archive and in every shell, unquoted."""
+    return _NAME.fullmatch(name) is not None and not name.endswith(".")
+
+
+def is_safe_path(path: str) -> bool:
+    """Whether `path` is a relative path of safe names, which therefore cannot leave the bundle."""
+    return len(path) <= 250 and all(is_safe_name(part) for part in path.split("/"))
+
+
+def is_path(origin: str) -> bool:
+    """Whether an origin points into some machine's disk instead of naming something."""
+    return origin.startswith(("/", "~", ".", "\\")) or origin[1:3] in (":\\", ":/")
+
+
+def is_sha256(text: str) -> bool:
+    """Whether `text` is a sha256 in lower-case hexadecimal."""
+    return _SHA256.fullmatch(text) is not None

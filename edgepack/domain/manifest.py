@@ -1,0 +1,246 @@
+"""manifest.json, written and strictly read; what the fields mean is the bundle's business."""
+
+import json
+
+from edgepack.domain.bundle import (
+    EVIDENCE,
+    LICENCES,
+    MANIFEST,
+    SCHEMA,
+    SUMS,
+    BundledModel,
+    BundleFacts,
+    LicenceName,
+    Manifest,
+    PayloadFile,
+    PinnedSource,
+    PredictedMemory,
+    ProfileRef,
+    Provenance,
+    RuntimeFlags,
+    RuntimeKind,
+    is_path,
+    is_safe_name,
+    is_safe_path,
+    is_sha256,
+)
+from edgepack.domain.errors import BadInputError
+from edgepack.domain.quant import Quant
+from edgepack.domain.reading import Table
+
+_HINT = "make the bundle again with `edgepack build`, or copy it again from where it was made"
+
+
+def manifest_json(manifest: Manifest) -> str:
+    """The bytes of manifest.json: sorted keys, two spaces, a final newline, ASCII."""
+    return json.dumps(_manifest_values(manifest), indent=2, sort_keys=True) + "\n"
+
+
+def _manifest_values(manifest: Manifest) -> dict[str, object]:
+    facts, model = manifest.facts, manifest.facts.model
+    pin = facts.provenance.llama_cpp
+    return {
+        "schema": SCHEMA,
+        "name": facts.name,
+        "model": {
+            "name": model.name,
+            "origin": model.origin,
+            "revision": model.revision,
+            "architecture": model.architecture,
+            "parameters": model.parameters,
+            "licence": {"name": model.licence.name, "spdx": model.licence.spdx},
+        },
+        "over_3b": facts.over_3b,
+        "checkpoint": facts.checkpoint,
+        "quantization": facts.quantization,
+        "weights": {
+            "path": manifest.weights.path, "size": manifest.weights.size, "sha256": manifest.weights.sha256,
+        },
+        "profile": {"name": facts.profile.name, "digest": facts.profile.digest},
+        "flags": {
+            "context": facts.flags.context,
+            "threads": facts.flags.threads,
+            "cache_type": facts.flags.cache_type,
+            "micro_batch": facts.flags.micro_batch,
+        },
+        "runtime": facts.runtime,
+        "plan": facts.plan and {"predicted_bytes": dict(facts.plan.parts), "total_bytes": facts.plan.total},
+        "provenance": {
+            "edgepack": facts.provenance.edgepack,
+            "llama_cpp": {"name": pin.name, "version": pin.version, "sha256": pin.sha256},
+        },
+        "sizes": {"payload": manifest.payload_size, "weights": manifest.weights.size},
+        "files": [
+            {"path": file.path, "size": file.size, "sha256": file.sha256, "executable": file.executable}
+            for file in sorted(manifest.files, key=lambda file: file.path)
+        ],
+        "licences": list(manifest.licences),
+    }  # fmt: skip
+
+
+def parse_manifest(text: str, *, subject: str = MANIFEST) -> Manifest:
+    """Read manifest.json strictly.
+
+    `subject` names the file in errors. Raises BadInputError that names the place: not JSON, another schema,
+    unknown or missing keys, wrong types, unsafe or repeated paths, and figures that contradict each other.
+    """
+    try:
+        values = json.loads(text, object_pairs_hook=_no_key_twice)
+    except (ValueError, RecursionError) as error:
+        raise BadInputError(f"{subject}: not JSON: {error}", hint=_HINT) from error
+    if not isinstance(values, dict):
+        raise BadInputError(f"{subject}: expected a JSON object", hint=_HINT)
+    table = Table(values, subject=subject, hint=_HINT)
+    schema = table.text("schema")
+    if schema != SCHEMA:
+        hint = "use the edgepack that made it, or make it again with this one"
+        raise BadInputError(f"{subject}: schema: expected {SCHEMA}, got {schema!r}", hint=hint)
+    manifest = _manifest(table)
+    if manifest_json(manifest) != text:
+        raise BadInputError(f"{subject}: not written as edgepack writes it", hint=_HINT)
+    return manifest
+
+
+def _no_key_twice(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    values = dict(pairs)
+    if len(values) != len(pairs):
+        raise ValueError("a key stands twice in one object")
+    return values
+
+
+def _manifest(table: Table) -> Manifest:
+    files = _files(table)
+    facts = _facts(table)
+    manifest = Manifest(facts=facts, weights=_weights(table.table("weights"), files), files=files)
+    _check_repeated(table, manifest)
+    table.finish()
+    return manifest
+
+
+def _check_repeated(table: Table, manifest: Manifest) -> None:
+    """The keys that say again, for people and scripts, what other keys say."""
+    if table.flag("over_3b") != manifest.facts.over_3b:
+        table.fail("over_3b", f"does not agree with {manifest.facts.model.parameters} parameters")
+    if table.texts("licences") != manifest.licences:
+        table.fail("licences", f"are not the files in {LICENCES}/")
+    sizes = table.table("sizes")
+    if (sizes.whole("payload"), sizes.whole("weights")) != (manifest.payload_size, manifest.weights.size):
+        table.fail("sizes", "do not agree with the files")
+    sizes.finish()
+
+
+def _weights(table: Table, files: tuple[PayloadFile, ...]) -> PayloadFile:
+    path, size, sha256 = table.text("path"), table.whole("size"), _digest(table, "sha256")
+    table.finish()
+    found = next((file for file in files if file.path == path), None)
+    if found is None:
+        table.fail("path", f"{path!r} is not among the files")
+    if (found.size, found.sha256) != (size, sha256):
+        table.fail("sha256", "size or digest differs from the one among the files")
+    return found
+
+
+def _files(table: Table) -> tuple[PayloadFile, ...]:
+    files = tuple(_file(inner) for inner in table.tables("files", least=1))
+    paths = [file.path for file in files]
+    # Compared without case: two names that differ in case alone are one file on some systems.
+    if len({path.lower() for path in paths}) != len(paths):
+        table.fail("files", "a path stands there twice")
+    return files
+
+
+def _file(table: Table) -> PayloadFile:
+    path = table.text("path")
+    if not is_safe_path(path) or path in (MANIFEST, SUMS) or path.split("/")[0] == EVIDENCE:
+        table.fail("path", f"{path!r} cannot be a payload file")
+    file = PayloadFile(
+        path=path,
+        size=table.whole("size"),
+        sha256=_digest(table, "sha256"),
+        executable=table.flag("executable"),
+    )
+    table.finish()
+    return file
+
+
+def _digest(table: Table, key: str) -> str:
+    digest = table.text(key)
+    if not is_sha256(digest):
+        table.fail(key, "expected a sha256 of 64 lower-case hexadecimal digits")
+    return digest
+
+
+def _facts(table: Table) -> BundleFacts:
+    name = table.text("name")
+    if not is_safe_name(name):
+        table.fail("name", f"{name!r} is not letters, digits and ._+- only")
+    return BundleFacts(
+        name=name,
+        model=_model(table.table("model")),
+        checkpoint=_digest(table, "checkpoint") if table.text_or_none("checkpoint") else None,
+        quantization=table.choice("quantization", Quant) if table.text_or_none("quantization") else None,
+        profile=_profile(table.table("profile")),
+        flags=_flags(table.table("flags")),
+        provenance=_provenance(table.table("provenance")),
+        plan=_plan(table.table_or_none("plan")),
+        runtime=table.choice("runtime", RuntimeKind),
+    )
+
+
+def _model(table: Table) -> BundledModel:
+    origin = table.text("origin")
+    if is_path(origin):
+        table.fail("origin", f"{origin!r} is a path, not a name")
+    licence = table.table("licence")
+    model = BundledModel(
+        name=table.text("name"),
+        origin=origin,
+        revision=table.text_or_none("revision"),
+        architecture=table.text("architecture"),
+        parameters=table.whole("parameters", least=1),
+        licence=LicenceName(name=licence.text_or_none("name"), spdx=licence.text_or_none("spdx")),
+    )
+    licence.finish()
+    table.finish()
+    return model
+
+
+def _profile(table: Table) -> ProfileRef:
+    profile = ProfileRef(name=table.text("name"), digest=_digest(table, "digest"))
+    table.finish()
+    return profile
+
+
+def _flags(table: Table) -> RuntimeFlags:
+    flags = RuntimeFlags(
+        context=table.whole("context", least=1),
+        threads=table.whole("threads", least=1),
+        cache_type=table.text("cache_type"),
+        micro_batch=table.whole("micro_batch", least=1),
+    )
+    table.finish()
+    return flags
+
+
+def _provenance(table: Table) -> Provenance:
+    pin = table.table("llama_cpp")
+    provenance = Provenance(
+        edgepack=table.text("edgepack"),
+        llama_cpp=PinnedSource(
+            name=pin.text("name"), version=pin.text("version"), sha256=_digest(pin, "sha256")
+        ),
+    )
+    pin.finish()
+    table.finish()
+    return provenance
+
+
+def _plan(table: Table | None) -> PredictedMemory | None:
+    if table is None:
+        return None
+    parts = table.table("predicted_bytes")
+    plan = PredictedMemory(parts=tuple((part, parts.whole(part)) for part in sorted(parts.numbers())))
+    if table.whole("total_bytes") != plan.total:
+        table.fail("total_bytes", "is not the sum of the parts")
+    table.finish()
+    return plan
