@@ -1,0 +1,105 @@
+"""The data that edgepack carries, read from disk: profiles by name or path, and the catalogue of models."""
+
+import tomllib
+from collections.abc import Mapping
+from difflib import get_close_matches
+from functools import cache
+from pathlib import Path
+
+from edgepack.domain.catalogue import Catalogue, make_catalogue
+from edgepack.domain.errors import BadInputError
+from edgepack.domain.profile import Profile, parse_profile
+from edgepack.domain.reading import Table
+from edgepack.infra.machine import host_profile
+
+HOST = "host"
+"""The name of the machine that edgepack runs on; it has no file, it is probed."""
+
+_PACKAGE = Path(__file__).resolve().parent.parent
+_ALIASES = "aliases.toml"
+_HINT = "correct the file; docs/profiles.md shows every key of a profile"
+
+
+def load_profile(name_or_path: str) -> Profile:
+    """The profile with this name or alias, the one in this .toml file, or `host`, this machine.
+
+    Raises BadInputError when there is no such profile or its file is malformed.
+    """
+    if name_or_path == HOST:
+        return host_profile()
+    if name_or_path.endswith(".toml") or "/" in name_or_path:
+        path = Path(name_or_path)
+        return _read_profile(path, name=path.stem)
+    name = profile_aliases().get(name_or_path, name_or_path)
+    if name not in profile_names():
+        raise BadInputError(f"no profile is called {name_or_path!r}", hint=_suggestion(name_or_path))
+    return _read_profile(_profiles_directory() / f"{name}.toml", name=name)
+
+
+def profile_names() -> tuple[str, ...]:
+    """Names of the profiles that come with edgepack, without aliases and `host`."""
+    return tuple(sorted(path.stem for path in _profiles_directory().glob("*.toml") if path.name != _ALIASES))
+
+
+@cache
+def profile_aliases() -> dict[str, str]:
+    """Short names, and the profiles that they stand for."""
+    path = _profiles_directory() / _ALIASES
+    return Table(read_toml(path), subject=str(path), hint=_HINT).strings()
+
+
+@cache
+def load_catalogue() -> Catalogue:
+    """Every model that edgepack knows by name."""
+    files = sorted((_PACKAGE / "data" / "catalogue").glob("*.toml"))
+    return make_catalogue({path.name: read_toml(path) for path in files})
+
+
+def read_toml(path: Path) -> dict[str, object]:
+    """The table in a TOML file; BadInputError says which file cannot be read, and where it is not TOML."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BadInputError(f"{path}: {error.strerror}", hint="check the path and its permissions") from error
+    except UnicodeDecodeError as error:
+        raise BadInputError(
+            f"{path}: not UTF-8 at byte {error.start}", hint="save it as UTF-8 text"
+        ) from error
+    except tomllib.TOMLDecodeError as error:
+        raise BadInputError(
+            f"{path}: not TOML: {error}", hint="correct the line; see https://toml.io"
+        ) from error
+
+
+def _read_profile(path: Path, *, name: str) -> Profile:
+    return parse_profile(_with_base(read_toml(path), path), name=name)
+
+
+def _with_base(table: Mapping[str, object], path: Path) -> Mapping[str, object]:
+    """A profile that says `base = "NAME"` is NAME with the tables that it writes anew in place of NAME's.
+
+    Tables are replaced whole, so that no figure keeps the source of another; a base has no base itself.
+    """
+    if "base" not in table:
+        return table
+    base = Table(table, subject=f"profile {path.stem}", hint=_HINT).text("base")
+    base = profile_aliases().get(base, base)
+    if base not in profile_names():
+        raise BadInputError(
+            f"profile {path.stem}: base: no profile is called {base!r}", hint=_suggestion(base)
+        )
+    own = {key: value for key, value in table.items() if key != "base"}
+    return {**read_toml(_profiles_directory() / f"{base}.toml"), **own}
+
+
+def _suggestion(name: str) -> str:
+    names = (*profile_names(), *profile_aliases(), HOST)
+    near = get_close_matches(name.lower(), names, n=3, cutoff=0.5)
+    ask = "`edgepack profile list` shows all names; a path to a .toml file works too"
+    return f"did you mean {' or '.join(near)}? {ask}" if near else ask
+
+
+def _profiles_directory() -> Path:
+    """profiles/ lies in the package when installed from a wheel, and beside it in a checkout."""
+    inside = _PACKAGE / "profiles"
+    return inside if inside.is_dir() else _PACKAGE.parent / "profiles"
