@@ -146,6 +146,9 @@ def _files(table: Table) -> tuple[PayloadFile, ...]:
     # Compared without case: two names that differ in case alone are one file on some systems.
     if len({path.lower() for path in paths}) != len(paths):
         table.fail("files", "a path stands there twice")
+    for path in paths:
+        if any(path.startswith(f"{other}/") for other in paths):
+            table.fail("files", f"{path!r} lies inside another file")
     return files
 
 

@@ -1,0 +1,124 @@
+"""The files of a bundle, whole and in order, before any of them is written; it writes nothing."""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgepack.domain.bundle import (
+    EVIDENCE,
+    LICENCES,
+    MANIFEST,
+    SBOM,
+    SCRIPTS,
+    SUMS,
+    BundleFacts,
+    Manifest,
+    PayloadFile,
+    is_safe_path,
+)  # fmt: skip
+from edgepack.domain.manifest import manifest_json
+from edgepack.formats.sbom import sbom_json
+from edgepack.formats.scripts import scripts
+from edgepack.formats.sums import sums_text
+
+WRITTEN_AT = 946684800
+"""Seconds since 1970: 2000-01-01 UTC, the time on every file and directory of every bundle."""
+DIRECTORY_MODE = 0o755
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Source:
+    """One file to write: what it shall be, and its bytes or the file that has them."""
+
+    file: PayloadFile
+    content: bytes | Path
+
+    @property
+    def mode(self) -> int:
+        """Permission bits."""
+        return 0o755 if self.file.executable else 0o644
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Payload:
+    """A bundle's files: manifest.json and SHA256SUMS first, so that a reader of a stream meets them first.
+
+    `evidence` is the files beside the payload, its own SHA256SUMS included; empty where there is none.
+    `digest` is the payload digest: the sha256 of SHA256SUMS.
+    """
+
+    manifest: Manifest
+    sources: tuple[Source, ...]
+    evidence: tuple[Source, ...]
+    digest: str
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files, evidence included."""
+        return sum(source.file.size for source in self.all)
+
+    @property
+    def all(self) -> tuple[Source, ...]:
+        """Payload, then evidence."""
+        return self.sources + self.evidence
+
+
+def assemble(
+    facts: BundleFacts,
+    *,
+    weights: Path,
+    weights_size: int,
+    weights_sha256: str,
+    licences: Mapping[str, bytes],
+    evidence: Mapping[str, bytes],
+) -> Payload:
+    """Every file of the bundle with its digest.
+
+    `licences` and `evidence` are bytes by file name. Raises ValueError for names that no bundle can hold.
+    """
+    model = Source(
+        file=PayloadFile(path=f"model/{facts.name}.gguf", size=weights_size, sha256=weights_sha256),
+        content=weights,
+    )
+    draft = Manifest(facts=facts, weights=model.file, files=(model.file,))
+    small = scripts(facts, model.file, memory_needed=draft.memory_needed)
+    small |= {f"{LICENCES}/{name}": content for name, content in licences.items()}
+    small[SBOM] = sbom_json(facts, model.file).encode()
+    listed = sorted([model, *_sources(small)], key=lambda source: source.file.path)
+    manifest = Manifest(facts=facts, weights=model.file, files=tuple(source.file for source in listed))
+    first = _source(MANIFEST, manifest_json(manifest).encode())
+    sums = _sums(SUMS, [first, *listed])
+    return Payload(
+        manifest=manifest,
+        sources=(first, sums, *listed),
+        evidence=_evidence(evidence),
+        digest=sums.file.sha256,
+    )
+
+
+def _evidence(evidence: Mapping[str, bytes]) -> tuple[Source, ...]:
+    if not evidence:
+        return ()
+    inner = _sums(SUMS, sorted(_sources(evidence), key=lambda source: source.file.path))
+    assert isinstance(inner.content, bytes)
+    return tuple(_sources({f"{EVIDENCE}/{SUMS}": inner.content})) + tuple(
+        _source(f"{EVIDENCE}/{name}", evidence[name]) for name in sorted(evidence)
+    )
+
+
+def _sources(contents: Mapping[str, bytes]) -> Iterator[Source]:
+    for path, content in contents.items():
+        yield _source(path, content)
+
+
+def _source(path: str, content: bytes) -> Source:
+    if not is_safe_path(path):
+        raise ValueError(f"{path!r} cannot be a file of a bundle")
+    digest = hashlib.sha256(content).hexdigest()
+    file = PayloadFile(path=path, size=len(content), sha256=digest, executable=path in SCRIPTS)
+    return Source(file=file, content=content)
+
+
+def _sums(path: str, sources: list[Source]) -> Source:
+    return _source(path, sums_text({source.file.path: source.file.sha256 for source in sources}).encode())

@@ -1,0 +1,33 @@
+"""run, bench and selftest: POSIX sh made from templates and the manifest's facts; it runs nothing itself."""
+
+from importlib.resources import files
+
+from edgepack.domain.bundle import SCRIPTS, BundleFacts, PayloadFile
+
+
+def scripts(facts: BundleFacts, weights: PayloadFile, *, memory_needed: int) -> dict[str, bytes]:
+    """Each script's bytes by its name.
+
+    `memory_needed` is in bytes. What is filled in is digits and safe names only, so nothing needs quoting.
+    """
+    values = {
+        "NAME": facts.name,
+        "WEIGHTS": weights.path,
+        "CONTEXT": str(facts.flags.context),
+        "THREADS": str(facts.flags.threads),
+        "MICRO_BATCH": str(facts.flags.micro_batch),
+        "CACHE_TYPE": facts.flags.cache_type,
+        "NEED_KIB": str(-(-memory_needed // 1024)),
+    }
+    return {name: _filled(_template(name), values).encode() for name in SCRIPTS}
+
+
+def _filled(text: str, values: dict[str, str]) -> str:
+    text = text.replace("@PRELUDE@\n", _template("prelude"))
+    for name, value in values.items():
+        text = text.replace(f"@{name}@", value)
+    return text
+
+
+def _template(name: str) -> str:
+    return files("edgepack").joinpath("data", "bundle", name).read_text(encoding="utf-8")

@@ -1,0 +1,188 @@
+"""Writes a bundle beside its destination and moves it there whole; it does not know what weights mean."""
+
+import errno
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import assert_never
+
+from edgepack.domain.bundle import EVIDENCE, LICENCES, BundleFacts, Format
+from edgepack.domain.errors import BadInputError, EdgepackError, NoSpaceError, UsageError
+from edgepack.domain.progress import Progress
+from edgepack.formats.directory import write_directory
+from edgepack.formats.opening import open_bundle, read_manifest
+from edgepack.formats.partial import partial_directory
+from edgepack.formats.payload import WRITTEN_AT, Payload, assemble
+from edgepack.formats.reader import BundleReader
+from edgepack.formats.standing import evidence_stands, payload_stands
+from edgepack.formats.sums import digest_of, file_chunks
+from edgepack.formats.tar import tar_size, write_tar
+
+_HEADROOM = 1 << 20
+"""Bytes beyond the files themselves: directories and the disk's own books."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BundleContents:
+    """What goes into a bundle.
+
+    `weights_sha256` is what the maker of `weights` says it is; None: it is read and computed. Evidence is
+    bytes by file name. The licence files keep their names.
+    """
+
+    facts: BundleFacts
+    weights: Path
+    weights_sha256: str | None = None
+    licence_files: tuple[Path, ...] = ()
+    evidence: Mapping[str, bytes] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Bundle:
+    """A bundle on disk: bytes of all its files, and the sha256 of its SHA256SUMS."""
+
+    path: Path
+    payload_digest: str
+    format: Format
+    size: int
+
+
+def write_bundle(
+    contents: BundleContents, *, destination: Path, format: Format, progress: Progress
+) -> Bundle:
+    """Write the bundle at `destination`, a directory or a .tar file, in one rename.
+
+    A bundle that stands there already with the same payload stays, and only its evidence is replaced;
+    another bundle is replaced. Raises UsageError where something else stands there, NoSpaceError before or
+    while the disk is full, BadInputError where the weights or a licence cannot be read.
+    """
+    destination = destination.resolve()
+    payload = _assembled(contents, progress)
+    with _disk_errors(destination):
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        _place(payload, destination, format, progress)
+    return Bundle(path=destination, payload_digest=payload.digest, format=format, size=payload.size)
+
+
+def _assembled(contents: BundleContents, progress: Progress) -> Payload:
+    try:
+        licences = {path.name: path.read_bytes() for path in contents.licence_files}
+        size = contents.weights.stat().st_size
+        sha256 = contents.weights_sha256 or _digest(contents.weights, size, progress)
+    except OSError as error:
+        what = f"{error.filename}: cannot be read: {error.strerror}"
+        raise BadInputError(what, hint="check the path and who may read it") from error
+    if len(licences) != len(contents.licence_files):
+        raise BadInputError(
+            f"two licence files have one name in {LICENCES}/", hint="give them different names"
+        )
+    try:
+        return assemble(
+            contents.facts, weights=contents.weights, weights_size=size, weights_sha256=sha256,
+            licences=licences, evidence=contents.evidence,
+        )  # fmt: skip
+    except ValueError as error:
+        raise BadInputError(str(error), hint="use letters, digits and ._+- only in names") from error
+
+
+def _digest(weights: Path, size: int, progress: Progress) -> str:
+    with progress.bar("digest of the weights", size, "B") as bar:
+
+        def heard() -> Iterator[bytes]:
+            for chunk in file_chunks(weights):
+                yield chunk
+                bar.advance(len(chunk))
+
+        return digest_of(heard())
+
+
+def _place(payload: Payload, destination: Path, format: Format, progress: Progress) -> None:
+    standing = _standing(destination)
+    try:
+        same = standing is not None and standing.format is format and payload_stands(standing, payload)
+        if same and standing is not None and evidence_stands(standing, payload):
+            progress.step(f"the bundle stands already at {destination}")
+            return
+    finally:
+        if standing is not None:
+            standing.close()
+    with partial_directory(destination) as partial:
+        if same and format is Format.DIR:
+            progress.step(f"the payload stands already at {destination}; new evidence")
+            _replace_evidence(payload, destination, partial, progress)
+        else:
+            _write(payload, destination, format, partial, progress)
+
+
+def _standing(destination: Path) -> BundleReader | None:
+    """The bundle that would be replaced; None where nothing stands, or an empty directory."""
+    if not destination.exists() or (destination.is_dir() and not any(destination.iterdir())):
+        return None
+    try:
+        reader = open_bundle(destination)
+        read_manifest(reader)
+    except EdgepackError as error:
+        raise UsageError(
+            f"{destination}: stands already and is no edgepack bundle, so it is not replaced",
+            hint="choose another place with --out, or remove it yourself",
+        ) from error
+    return reader
+
+
+def _write(payload: Payload, destination: Path, format: Format, partial: Path, progress: Progress) -> None:
+    needed = tar_size(payload) if format is Format.TAR else payload.size
+    free = shutil.disk_usage(partial).free
+    if free < needed + _HEADROOM:
+        raise NoSpaceError(
+            f"{destination.parent}: {needed >> 20} MiB needed for the bundle, {free >> 20} MiB free",
+            hint="free some space, or choose another disk with --out",
+        )
+    progress.step(f"writing {destination}")
+    new = partial / "new"
+    with progress.bar("bundle", payload.size, "B") as bar:
+        match format:
+            case Format.DIR:
+                write_directory(payload.all, new, bar)
+            case Format.TAR:
+                write_tar(payload, new, bar)
+            case _:
+                assert_never(format)
+    _move(new, destination, partial / "old")
+
+
+def _replace_evidence(payload: Payload, destination: Path, partial: Path, progress: Progress) -> None:
+    with progress.bar("evidence", None, "B") as bar:
+        write_directory(payload.evidence, partial / "new", bar)
+    _move(partial / "new" / EVIDENCE, destination / EVIDENCE, partial / "old")
+    os.utime(destination, (WRITTEN_AT, WRITTEN_AT))
+
+
+def _move(new: Path, destination: Path, old: Path) -> None:
+    """One rename; what stood there goes to `old` first, and back again if the rename fails."""
+    if not destination.exists():
+        new.rename(destination)
+        return
+    destination.rename(old)
+    try:
+        new.rename(destination)
+    except BaseException:
+        old.rename(destination)
+        raise
+
+
+@contextmanager
+def _disk_errors(destination: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            what = f"{destination}: no space left while writing the bundle"
+            hint = "free some space, or choose another disk with --out; nothing half-written was left"
+            raise NoSpaceError(what, hint=hint) from error
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR):
+            what = f"{error.filename or destination}: cannot be written: {error.strerror}"
+            raise UsageError(what, hint="choose another place with --out") from error
+        raise
