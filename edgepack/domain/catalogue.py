@@ -71,6 +71,7 @@ class Licence:
     url: str | None
     gated: bool
     """Whether the hub hands the files only to people who accepted the terms."""
+    gated_source: str
     restrictions: str | None
     source: str
 
@@ -86,7 +87,10 @@ class Languages:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Score:
-    """One published result; results of different settings or sources are not compared."""
+    """One published result, in the benchmark's own unit: percent nearly always, points of 10 for MT-Bench.
+
+    Results of different settings or sources are not compared.
+    """
 
     benchmark: str
     score: float
@@ -109,7 +113,6 @@ class CatalogueModel:
     context: int
     """Tokens it was made for."""
     context_source: str
-    rope: str
     licence: Licence
     languages: Languages
     released: str
@@ -133,10 +136,12 @@ class Catalogue:
         )
 
     def nearest(self, text: str) -> tuple[str, ...]:
-        """Ids that a mistyped `text` may mean, the likeliest first."""
-        by_name = {name.casefold(): model.id for model in self.models for name in (model.id, model.hub_id)}
-        found = get_close_matches(text.casefold(), by_name, n=3, cutoff=0.4)
-        return tuple(dict.fromkeys(by_name[name] for name in found))
+        """Ids that a mistyped or shortened `text` may mean, the likeliest first."""
+        wanted = text.casefold()
+        by_name = {name.casefold(): model.id for model in self.models for name in (model.hub_id, model.id)}
+        names = [name for name in by_name if wanted in name]
+        names += get_close_matches(wanted, by_name, n=3, cutoff=0.5)
+        return tuple(dict.fromkeys(by_name[name] for name in names))[:3]
 
 
 def make_catalogue(families: Mapping[str, Mapping[str, object]]) -> Catalogue:
@@ -175,7 +180,6 @@ def _model(table: Table, sources: Mapping[str, str]) -> CatalogueModel:
         parameters_source=_source(table, sources, "parameters_source"),
         context=table.whole("context", least=1),
         context_source=_source(table, sources, "context_source"),
-        rope=table.text("rope"),
         licence=_licence(table.table("licence"), sources),
         languages=_languages(table.table("languages"), sources),
         released=table.text("released"),
@@ -217,6 +221,7 @@ def _licence(table: Table, sources: Mapping[str, str]) -> Licence:
         spdx=table.text_or_none("spdx"),
         url=table.text_or_none("url"),
         gated=table.flag("gated"),
+        gated_source=_source(table, sources, "gated_source"),
         restrictions=table.text_or_none("restrictions"),
         source=_source(table, sources),
     )

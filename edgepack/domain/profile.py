@@ -170,7 +170,10 @@ class Profile:
 
     @property
     def bandwidth(self) -> Bandwidth | None:
-        """What says most about decoding: the bandwidth measured in it, else in reading, else theoretical."""
+        """What says most about decoding: the bandwidth measured in it, else in reading, else theoretical.
+
+        Its `kind` says which; one core's reading is a lower bound for all cores, theory an upper one.
+        """
         kinds = (BandwidthKind.DECODE, BandwidthKind.READ, BandwidthKind.THEORETICAL)
         return next((found for kind in kinds if (found := self.memory.of(kind))), None)
 

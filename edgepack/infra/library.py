@@ -7,8 +7,8 @@ from functools import cache
 from pathlib import Path
 
 from edgepack.domain.catalogue import Catalogue, make_catalogue
-from edgepack.domain.errors import BadInputError
-from edgepack.domain.profile import Profile, parse_profile
+from edgepack.domain.errors import BadInputError, UsageError
+from edgepack.domain.profile import Profile, parse_profile, profile_toml
 from edgepack.domain.reading import Table
 from edgepack.infra.machine import host_profile
 
@@ -28,12 +28,32 @@ def load_profile(name_or_path: str) -> Profile:
     if name_or_path == HOST:
         return host_profile()
     if name_or_path.endswith(".toml") or "/" in name_or_path:
-        path = Path(name_or_path)
-        return _read_profile(path, name=path.stem)
+        return read_profile(Path(name_or_path))
     name = profile_aliases().get(name_or_path, name_or_path)
     if name not in profile_names():
         raise BadInputError(f"no profile is called {name_or_path!r}", hint=_suggestion(name_or_path))
-    return _read_profile(_profiles_directory() / f"{name}.toml", name=name)
+    return read_profile(_profiles_directory() / f"{name}.toml")
+
+
+def read_profile(path: Path) -> Profile:
+    """The profile in a file, named after it; BadInputError names the place of whatever is wrong with it."""
+    return parse_profile(_with_base(read_toml(path), path), name=path.stem)
+
+
+def write_profile(profile: Profile, path: Path) -> None:
+    """Write a profile's file whole or not at all; a file that is there already stays (UsageError)."""
+    if path.exists():
+        raise UsageError(f"{path} exists", hint="give --out another name, or remove the file")
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        partial.write_text(profile_toml(profile), encoding="utf-8")
+        partial.replace(path)
+    except FileNotFoundError as error:
+        raise UsageError(
+            f"{path.parent} is no directory", hint="make it, or give --out another place"
+        ) from error
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def profile_names() -> tuple[str, ...]:
@@ -69,10 +89,6 @@ def read_toml(path: Path) -> dict[str, object]:
         raise BadInputError(
             f"{path}: not TOML: {error}", hint="correct the line; see https://toml.io"
         ) from error
-
-
-def _read_profile(path: Path, *, name: str) -> Profile:
-    return parse_profile(_with_base(read_toml(path), path), name=name)
 
 
 def _with_base(table: Mapping[str, object], path: Path) -> Mapping[str, object]:

@@ -31,7 +31,7 @@ ROOT = Path("/")
 USABLE_SHARE = 0.75
 
 # Shares of the fastest core's capacity or clock from which a core is big. A phone's mid cores have
-# 0.6 to 0.9 of its capacity, little ones 0.2 to 0.45; clocks say less, so only near ones are of the same kind.
+# 0.6 to 0.9 of its capacity, little ones 0.2 to 0.45; clocks say less, so only near ones are one kind.
 _BIG_CAPACITY = 0.55
 _BIG_CLOCK = 0.85
 
@@ -243,9 +243,8 @@ def _device_class(root: Path, system: str, *, board: bool) -> DeviceClass:
 
 
 def _runtime(system: str, architecture: str, isa: frozenset[Isa]) -> Runtime:
-    return Runtime(
-        os=system, abi=architecture, target=f"{architecture}-linux-musl", cpu=_target_cpu(architecture, isa)
-    )
+    target = "arm-linux-musleabihf" if architecture == "armv7" else f"{architecture}-linux-musl"
+    return Runtime(os=system, abi=architecture, target=target, cpu=_target_cpu(architecture, isa))
 
 
 def _target_cpu(architecture: str, isa: frozenset[Isa]) -> str:
