@@ -1,0 +1,188 @@
+"""The content-addressed store: a step's result is made once, whole, and trusted by its key alone."""
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from secrets import token_hex
+
+from filelock import FileLock, Timeout
+from platformdirs import user_cache_path
+
+from edgepack.domain.errors import BadInputError, NoSpaceError
+from edgepack.domain.step import Step
+
+_TAG = "Signature: 8a477f597d28d172789f06886806bc55\n# This directory is a cache of edgepack; it may be deleted.\n"
+_ENTRY = "entry.json"
+
+
+def home() -> Path:
+    """EDGEPACK_HOME, or the platform's place for a user's caches; made, and tagged as a cache."""
+    said = os.environ.get("EDGEPACK_HOME")
+    root = Path(said).expanduser().absolute() if said else user_cache_path("edgepack")
+    tag = root / "CACHEDIR.TAG"
+    if not tag.is_file():
+        root.mkdir(parents=True, exist_ok=True)
+        tag.write_text(_TAG, encoding="ascii")
+    return root
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Entry:
+    """A kept result: a directory that nobody changes any more."""
+
+    key: str
+    path: Path
+    table: dict[str, object]
+    """The step that made it, as JSON."""
+
+    @property
+    def size(self) -> int:
+        """Bytes of its files."""
+        return sum(file.stat().st_size for file in self.path.rglob("*") if file.is_file())
+
+    @property
+    def last_used(self) -> float:
+        """Seconds since the epoch."""
+        return self.path.stat().st_mtime
+
+
+class Store:
+    """Entries under `root`. Any number of processes may use one store at once."""
+
+    def __init__(self, root: Path) -> None:
+        self._entries = root / "store"
+        self._partial = root / "partial"
+        self._locks = root / "locks"
+        for place in (self._entries, self._partial, self._locks):
+            place.mkdir(parents=True, exist_ok=True)
+
+    def find(self, step: Step) -> Entry | None:
+        """The entry of `step`, if it was made."""
+        return self._read(self._place(step.key))
+
+    def get_or_make(self, step: Step, make: Callable[[Path], None]) -> tuple[Entry, bool]:
+        """The entry of `step`, and whether `make` ran for it now.
+
+        `make` fills an empty directory; only when it returns, and its files are on the disk, does the
+        directory get its name, in one rename. Whoever asks for the same step meanwhile waits, and shares it.
+        """
+        found = self.find(step)
+        if found:
+            os.utime(found.path)
+            return found, False
+        with FileLock(self._locks / f"{step.key}.lock"):
+            found = self.find(step)
+            if found:
+                return found, False
+            self._remove_leftovers(step.key)
+            return self._make(step, make), True
+
+    def entries(self) -> Iterator[Entry]:
+        """Every entry, in no order."""
+        for place in self._entries.glob("*/*"):
+            entry = self._read(place)
+            if entry:
+                yield entry
+
+    def remove(self, entry: Entry) -> int:
+        """Delete an entry; returns the bytes freed. An entry that is being made again is waited for."""
+        with FileLock(self._locks / f"{entry.key}.lock"):
+            size = entry.size
+            # First out of sight in one rename: a half-deleted entry must not be found by its key.
+            grave = self._partial / f"{entry.key}.{token_hex(4)}"
+            entry.path.rename(grave)
+            shutil.rmtree(grave)
+        return size
+
+    def sweep(self) -> int:
+        """Delete what killed makers left behind; returns how many leftovers there were."""
+        removed = 0
+        for key in {leftover.name.split(".")[0] for leftover in self._partial.iterdir()}:
+            with _if_free(self._locks / f"{key}.lock") as free:
+                removed += self._remove_leftovers(key) if free else 0
+        return removed
+
+    def _make(self, step: Step, make: Callable[[Path], None]) -> Entry:
+        partial = self._partial / f"{step.key}.{token_hex(4)}"
+        partial.mkdir()
+        try:
+            make(partial)
+            (partial / _ENTRY).write_text(
+                json.dumps(step.table(), indent=2, sort_keys=True), encoding="utf-8"
+            )
+            _to_disk(partial)
+            place = self._place(step.key)
+            place.parent.mkdir(exist_ok=True)
+            partial.rename(place)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+        _sync_directory(place.parent)
+        entry = self._read(place)
+        assert entry is not None
+        return entry
+
+    def _remove_leftovers(self, key: str) -> int:
+        """Only while holding the key's lock: then no living maker owns them."""
+        leftovers = list(self._partial.glob(f"{key}.*"))
+        for leftover in leftovers:
+            shutil.rmtree(leftover, ignore_errors=True)
+        return len(leftovers)
+
+    def _place(self, key: str) -> Path:
+        return self._entries / key[:2] / key
+
+    def _read(self, place: Path) -> Entry | None:
+        try:
+            table = json.loads((place / _ENTRY).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        except ValueError as error:
+            raise BadInputError(
+                f"{place / _ENTRY}: damaged ({error})", hint="run: edgepack cache prune --all"
+            ) from error
+        return Entry(key=place.name, path=place, table=table)
+
+
+def require_space(place: Path, needed: int, what: str) -> None:
+    """Raise NoSpaceError before work that would write `needed` bytes to the disk of `place` in vain."""
+    free = shutil.disk_usage(place).free
+    if free < needed:
+        raise NoSpaceError(
+            f"{what} needs {needed / 1e6:,.0f} MB, and {place} has {free / 1e6:,.0f} MB free",
+            hint="free some space (edgepack cache prune), or point EDGEPACK_HOME or --out at a larger disk",
+        )
+
+
+@contextmanager
+def _if_free(path: Path) -> Iterator[bool]:
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        lock.release()
+
+
+def _to_disk(directory: Path) -> None:
+    """Files reach the disk before the rename that makes them trusted: a power cut must not reorder the two."""
+    for file in directory.rglob("*"):
+        if file.is_file():
+            with file.open("rb") as opened:
+                os.fsync(opened.fileno())
+    _sync_directory(directory)
+
+
+def _sync_directory(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
