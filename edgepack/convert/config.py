@@ -1,0 +1,90 @@
+"""A checkpoint's config.json with its class's defaults filled in, read by type; knows no architecture."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgepack.domain.errors import BadInputError
+
+_WRONG_CONFIG = "check the checkpoint's config.json, or fetch the checkpoint again"
+
+
+def read_json(path: Path) -> Mapping[str, object]:
+    """One JSON object from a checkpoint's file; raises BadInputError for anything else."""
+    try:
+        table = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise BadInputError(f"{path}: not JSON ({error})", hint="fetch the checkpoint again") from error
+    if not isinstance(table, dict):
+        raise BadInputError(f"{path}: expected a JSON object", hint="fetch the checkpoint again")
+    return table
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Config:
+    """What config.json says, and what its class assumes where it is silent."""
+
+    path: Path
+    table: Mapping[str, object]
+
+    @property
+    def checkpoint_class(self) -> str:
+        """The class that the checkpoint was saved from, as `architectures` names it."""
+        names = self.table.get("architectures")
+        if not isinstance(names, list) or not names or not isinstance(names[0], str):
+            raise BadInputError(f"{self.path}: no architectures", hint=_WRONG_CONFIG)
+        return names[0]
+
+    def with_defaults(self, defaults: Mapping[str, object]) -> "Config":
+        """The same config over `defaults`; a null counts as silence, as in the classes themselves."""
+        said = {key: value for key, value in self.table.items() if value is not None}
+        return Config(path=self.path, table={**defaults, **said})
+
+    def has(self, key: str) -> bool:
+        return self.table.get(key) is not None
+
+    def count(self, key: str) -> int:
+        """A size: a whole number above zero."""
+        value = self.table.get(key)
+        if type(value) is not int or value <= 0:
+            raise self._wrong(key, "a whole number above zero", value)
+        return value
+
+    def real(self, key: str) -> float:
+        value = self.table.get(key)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise self._wrong(key, "a number", value)
+        return float(value)
+
+    def flag(self, key: str) -> bool:
+        value = self.table.get(key, False)
+        if not isinstance(value, bool):
+            raise self._wrong(key, "true or false", value)
+        return value
+
+    def section(self, key: str) -> "Config":
+        """A nested object; empty where the key is absent or null."""
+        value = self.table.get(key) or {}
+        if not isinstance(value, dict):
+            raise self._wrong(key, "an object", value)
+        return Config(path=self.path, table=value)
+
+    def text(self, key: str) -> str | None:
+        value = self.table.get(key)
+        if value is not None and not isinstance(value, str):
+            raise self._wrong(key, "a string", value)
+        return value
+
+    def _wrong(self, key: str, expected: str, value: object) -> BadInputError:
+        return BadInputError(f"{self.path}: {key}: expected {expected}, got {value!r}", hint=_WRONG_CONFIG)
+
+
+def read_config(directory: Path) -> Config:
+    """The checkpoint's config.json, as it stands."""
+    path = directory / "config.json"
+    if not path.is_file():
+        raise BadInputError(
+            f"{directory}: no config.json", hint="point --model at a directory in Hugging Face layout"
+        )
+    return Config(path=path, table=read_json(path))

@@ -1,0 +1,1 @@
+"""One short declarative file a family; `table.py` beside this folder lists them."""

@@ -1,0 +1,65 @@
+"""Where everything lies in the GGUF: keys and tensor table written first, the bytes of tensors placed after."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import gguf
+import numpy as np
+
+from edgepack.convert.tensors import Source
+from edgepack.domain.quant import TensorType
+
+_ALIGNMENT = 32
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Placed:
+    """One tensor of the GGUF: what fills it, at which type, and where its bytes begin."""
+
+    source: Source
+    type: TensorType
+    offset: int
+    """In bytes, from the start of the file."""
+
+    @property
+    def columns(self) -> int:
+        return self.source.shape[-1]
+
+    @property
+    def rows(self) -> int:
+        return self.source.elements // self.columns
+
+    @property
+    def size(self) -> int:
+        """In bytes, without padding."""
+        return self.type.row_bytes(self.columns) * self.rows
+
+
+def add_tensors(writer: gguf.GGUFWriter, tensors: list[tuple[Source, TensorType]]) -> None:
+    """Tell the writer each tensor's name, shape and type, in the order of the file."""
+    for source, type in tensors:
+        size = type.row_bytes(source.shape[-1]) * (source.elements // source.shape[-1])
+        quantized = gguf.GGMLQuantizationType(type.value)
+        # float16 stands for "as the shape says"; uint8 would make the package take the shape for bytes.
+        writer.add_tensor_info(source.name, source.shape, np.dtype(np.float16), size, raw_dtype=quantized)
+
+
+def write_head(
+    writer: gguf.GGUFWriter, path: Path, tensors: list[tuple[Source, TensorType]]
+) -> tuple[tuple[Placed, ...], int]:
+    """Write header, keys and tensor table to `path`; returns where each tensor goes, and the file's size."""
+    writer.write_header_to_file(path)
+    writer.write_kv_data_to_file()
+    writer.write_ti_data_to_file()
+    writer.close()
+    position = _aligned(path.stat().st_size)
+    placed = []
+    for source, type in tensors:
+        tensor = Placed(source=source, type=type, offset=position)
+        placed.append(tensor)
+        position = _aligned(position + tensor.size)
+    return tuple(placed), position
+
+
+def _aligned(position: int) -> int:
+    return -(-position // _ALIGNMENT) * _ALIGNMENT

@@ -1,0 +1,100 @@
+"""The GGUF keys of a converted checkpoint, in the order in which llama-quantize leaves them."""
+
+import logging
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import gguf
+import yaml
+
+from edgepack.convert.config import Config, read_json
+from edgepack.convert.family import Family, Key, KeyType, VocabularyKind
+from edgepack.convert.hyperparameters import DECODER_KEYS
+from edgepack.convert.vocabulary import read_vocabulary, write_vocabulary
+from edgepack.domain.errors import BadInputError
+from edgepack.domain.quant import Quant
+
+# The package warns of keys written twice; the oracle writes some twice too, and the later wins.
+logging.getLogger("gguf").setLevel(logging.ERROR)
+
+_QUANTIZATION_VERSION = "general.quantization_version"
+_FILE_TYPE = "general.file_type"
+
+
+def write_model_keys(
+    directory: Path, name: str, family: Family, config: Config, writer: gguf.GGUFWriter
+) -> None:
+    """Everything but the vocabulary: who made the model, and its hyperparameters.
+
+    The writer must hold all tensors already: the size label counts their elements. `name` takes the place of
+    the directory's name, from which the package guesses a model's name, size and version.
+    """
+    writer.add_type(gguf.GGUFType.MODEL)
+    _general(directory, name, writer)
+    for key in (*DECODER_KEYS, *family.keys):
+        _write_key(f"{family.architecture}.{key.name}", key, config, writer)
+    if VocabularyKind.LLAMA_JSON in family.vocabularies:
+        _space_prefix(directory, writer)
+
+
+def write_vocabulary_keys(directory: Path, family: Family, config: Config, writer: gguf.GGUFWriter) -> None:
+    """The vocabulary, its special tokens, and the chat template."""
+    vocabulary = read_vocabulary(directory, config, family.vocabularies)
+    write_vocabulary(vocabulary, directory, config, writer)
+    if VocabularyKind.LLAMA_JSON in family.vocabularies and config.count("vocab_size") == 49152:
+        # Granite's and SmolLM2's small vocabulary: no BOS, whatever the tokenizer's files say.
+        writer.add_add_bos_token(False)
+
+
+def write_quant_keys(quant: Quant, writer: gguf.GGUFWriter) -> None:
+    """The two keys that llama-quantize sets last."""
+    writer.add_quantization_version(gguf.GGML_QUANT_VERSION)
+    writer.add_uint32(_FILE_TYPE, quant.file_type)
+
+
+def _write_key(name: str, key: Key, config: Config, writer: gguf.GGUFWriter) -> None:
+    value = key.value(config)
+    if value is not None:
+        writer.add_key_value(name, value, gguf.GGUFValueType(key.type.value))
+
+
+def _general(directory: Path, name: str, writer: gguf.GGUFWriter) -> None:
+    total, shared, expert, experts = writer.get_total_parameter_count()
+    metadata = _load_metadata(directory, name, total)
+    if metadata.name is None:
+        metadata.name = name
+    if metadata.size_label is None and total > 0:
+        metadata.size_label = gguf.size_label(total, shared, expert, experts)
+    metadata.set_gguf_meta_model(writer)
+
+
+def _load_metadata(directory: Path, name: str, total: int) -> gguf.Metadata:
+    with TemporaryDirectory(prefix="edgepack-") as scratch:
+        named = Path(scratch) / name
+        named.symlink_to(directory.resolve(), target_is_directory=True)
+        # The package reads README.md and the JSON files without checking their shapes.
+        try:
+            metadata = gguf.Metadata.load(None, named, None, total)
+        except (yaml.YAMLError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise BadInputError(
+                f"{directory}: README.md or generation_config.json is malformed ({type(error).__name__})",
+                hint="mend or remove the model card's front matter",
+            ) from error
+    _repetition_penalty(directory, metadata)
+    return metadata
+
+
+def _repetition_penalty(directory: Path, metadata: gguf.Metadata) -> None:
+    """The pinned converter reads this name as well; the released package does not yet."""
+    path = directory / "generation_config.json"
+    if metadata.sampling_penalty_repeat is None and path.is_file():
+        config = Config(path=path, table=read_json(path))
+        if config.has("repetition_penalty"):
+            metadata.sampling_penalty_repeat = config.real("repetition_penalty")
+
+
+def _space_prefix(directory: Path, writer: gguf.GGUFWriter) -> None:
+    path = directory / "tokenizer_config.json"
+    config = Config(path=path, table=read_json(path) if path.is_file() else {})
+    if config.has("add_prefix_space"):
+        writer.add_add_space_prefix(config.flag("add_prefix_space"))

@@ -1,0 +1,129 @@
+"""A checkpoint becomes one GGUF at its final types, in one pass, with no file between."""
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import gguf
+
+from edgepack.convert.config import Config, read_config
+from edgepack.convert.family import Family
+from edgepack.convert.ggml import load_ggml
+from edgepack.convert.layout import Placed, add_tensors, write_head
+from edgepack.convert.metadata import write_model_keys, write_quant_keys, write_vocabulary_keys
+from edgepack.convert.safetensors import StoredTensor
+from edgepack.convert.slabs import SlabWriter, fill_all
+from edgepack.convert.table import family_of
+from edgepack.convert.tensors import Source, match, stored_tensors
+from edgepack.convert.typeplan import plan_types
+from edgepack.domain.errors import NoSpaceError
+from edgepack.domain.progress import Progress
+from edgepack.domain.quant import Quant, TensorType
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Conversion:
+    """A checkpoint read as far as its headers: everything is known but the weights' values."""
+
+    directory: Path
+    name: str
+    family: Family
+    config: Config
+    sources: tuple[Source, ...]
+
+    @property
+    def architecture(self) -> str:
+        return self.family.architecture
+
+    @property
+    def parameters(self) -> int:
+        """Weights in the checkpoint, counted from its tensors."""
+        return sum(source.elements for source in self.sources if isinstance(source.origin, StoredTensor))
+
+    @property
+    def context_length(self) -> int:
+        return self.config.count("max_position_embeddings")
+
+    def types(self, quant: Quant) -> list[tuple[Source, TensorType]]:
+        """Each tensor, in the GGUF's order, with the type that `quant` gives it."""
+
+        def write_keys(writer: gguf.GGUFWriter) -> None:
+            write_model_keys(self.directory, self.name, self.family, self.config, writer)
+
+        return plan_types(self.architecture, write_keys, list(self.sources), quant)
+
+
+def open_conversion(directory: Path, name: str) -> Conversion:
+    """Read config and tensor headers, and match them against their family; raises BadInputError."""
+    config = read_config(directory)
+    family = family_of(config)
+    config = family.complete(config)
+    sources = match(family, config, stored_tensors(directory))
+    return Conversion(directory=directory, name=name, family=family, config=config, sources=tuple(sources))
+
+
+def write_gguf(conversion: Conversion, quant: Quant, path: Path, *, threads: int, progress: Progress) -> None:
+    """Write the quantized GGUF to `path`, which must not exist.
+
+    Memory stays at a few slabs a thread. After an error the file is incomplete; the caller removes it.
+    """
+    tensors = conversion.types(quant)
+    writer = gguf.GGUFWriter(None, conversion.architecture)
+    add_tensors(writer, tensors)
+    write_model_keys(conversion.directory, conversion.name, conversion.family, conversion.config, writer)
+    write_vocabulary_keys(conversion.directory, conversion.family, conversion.config, writer)
+    write_quant_keys(quant, writer)
+    placed, size = write_head(writer, path, tensors)
+    _fill(placed, size, path, threads, progress, f"{conversion.name} {quant}")
+
+
+def _fill(
+    placed: tuple[Placed, ...], size: int, path: Path, threads: int, progress: Progress, label: str
+) -> None:
+    ggml = load_ggml()
+    for type in {tensor.type for tensor in placed}:
+        ggml.prepare(type)
+    stored = [tensor.source.origin for tensor in placed if isinstance(tensor.source.origin, StoredTensor)]
+    with (
+        _opened({origin.path for origin in stored}) as sources,
+        _reserved(path, size) as target,
+        progress.bar(label, sum(origin.size for origin in stored), "B") as bar,
+    ):
+        fill_all(SlabWriter(ggml, target, sources), placed, threads, bar)
+
+
+@contextmanager
+def _opened(paths: set[Path]) -> Iterator[dict[str, int]]:
+    files = {str(path): os.open(path, os.O_RDONLY) for path in paths}
+    try:
+        yield files
+    finally:
+        for file in files.values():
+            os.close(file)
+
+
+@contextmanager
+def _reserved(path: Path, size: int) -> Iterator[int]:
+    """The output, with its disk space claimed before any work is done for it."""
+    file = os.open(path, os.O_RDWR)
+    try:
+        _reserve(file, path, size)
+        yield file
+    finally:
+        os.close(file)
+
+
+def _reserve(file: int, path: Path, size: int) -> None:
+    try:
+        os.posix_fallocate(file, 0, size)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            os.ftruncate(file, size)  # a file system without fallocate
+            return
+        raise NoSpaceError(
+            f"{path.parent}: no space for {size:,} bytes of weights",
+            hint="free some space, or point EDGEPACK_HOME or --out at a larger disk",
+        ) from error

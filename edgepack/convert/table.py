@@ -1,0 +1,23 @@
+"""Every family that edgepack converts, on one page; a new one is a file and a line."""
+
+from edgepack.convert.config import Config
+from edgepack.convert.families.llama import LLAMA
+from edgepack.convert.families.qwen2 import QWEN2
+from edgepack.convert.families.qwen3 import QWEN3
+from edgepack.convert.family import Family
+from edgepack.domain.errors import BadInputError
+
+FAMILIES: tuple[Family, ...] = (LLAMA, QWEN2, QWEN3)
+
+_BY_CLASS = {name: family for family in FAMILIES for name in family.classes}
+
+
+def family_of(config: Config) -> Family:
+    """The family that a checkpoint's class belongs to; raises BadInputError for one that none converts."""
+    name = config.checkpoint_class
+    if name not in _BY_CLASS:
+        known = ", ".join(sorted(_BY_CLASS))
+        raise BadInputError(
+            f"{config.path}: architecture {name} is not converted", hint=f"use one of: {known}"
+        )
+    return _BY_CLASS[name]

@@ -1,0 +1,142 @@
+"""Which tensors a checkpoint stores, and which its family writes: matched by name and shape before any is read."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+
+from edgepack.convert import blocks
+from edgepack.convert.config import Config, read_json
+from edgepack.convert.family import Family, GeneratedTensor, Row, RowChange
+from edgepack.convert.safetensors import StoredTensor, read_header
+from edgepack.domain.errors import BadInputError
+
+READABLE = ("BF16", "F16", "F32")
+_FETCH_AGAIN = "fetch the checkpoint again; it is incomplete or damaged"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Source:
+    """One tensor of the GGUF and where its values come from: stored rows, or generated values."""
+
+    name: str
+    shape: tuple[int, ...]
+    origin: StoredTensor | GeneratedTensor
+    change: RowChange | None
+
+    @property
+    def elements(self) -> int:
+        return prod(self.shape)
+
+
+def stored_tensors(directory: Path) -> dict[str, StoredTensor]:
+    """Every tensor of a single or sharded checkpoint by name, headers checked.
+
+    Raises BadInputError for pickled-only checkpoints, missing shards, and an index that lies.
+    """
+    index = directory / "model.safetensors.index.json"
+    if index.is_file():
+        return _sharded(directory, index)
+    files = sorted(directory.glob("model*.safetensors"))
+    if not files:
+        raise _no_weights(directory)
+    return _by_name(tensor for file in files for tensor in read_header(file))
+
+
+def _no_weights(directory: Path) -> BadInputError:
+    if any(directory.glob("*.bin")) or any(directory.glob("*.pt*")):
+        return BadInputError(
+            f"{directory}: only pickled weights (.bin, .pt), which are never loaded",
+            hint="find a revision with .safetensors files, or convert it with its own tools first",
+        )
+    return BadInputError(f"{directory}: no model*.safetensors", hint="fetch the checkpoint again")
+
+
+def _sharded(directory: Path, index: Path) -> dict[str, StoredTensor]:
+    weight_map = read_json(index).get("weight_map")
+    if not isinstance(weight_map, dict) or not all(isinstance(name, str) for name in weight_map.values()):
+        raise BadInputError(f"{index}: weight_map is not an object of file names", hint=_FETCH_AGAIN)
+    names = sorted(set(weight_map.values()))
+    for name in names:
+        if Path(name).name != name or not (directory / name).is_file():
+            raise BadInputError(f"{index}: shard {name!r} is not here", hint=_FETCH_AGAIN)
+    tensors = _by_name(tensor for name in names for tensor in read_header(directory / name))
+    if differing := set(weight_map) ^ set(tensors):
+        raise BadInputError(f"{index}: {_some(differing)} not as in the shards", hint=_FETCH_AGAIN)
+    return tensors
+
+
+def _by_name(tensors: Iterable[StoredTensor]) -> dict[str, StoredTensor]:
+    found: dict[str, StoredTensor] = {}
+    for tensor in tensors:
+        if tensor.name in found:
+            raise BadInputError(
+                f"{tensor.path}: tensor {tensor.name!r} is also in {found[tensor.name].path.name}",
+                hint=_FETCH_AGAIN,
+            )
+        found[tensor.name] = tensor
+    return found
+
+
+def _some(names: Iterable[str]) -> str:
+    listed = sorted(names)
+    more = f" and {len(listed) - 3} more" if len(listed) > 3 else ""
+    return ", ".join(listed[:3]) + more
+
+
+def match(family: Family, config: Config, stored: Mapping[str, StoredTensor]) -> list[Source]:
+    """What the GGUF will hold, in its order: by layer, then name, as llama-quantize writes it.
+
+    Raises BadInputError naming tensors that are missing, unknown, of a wrong shape or an unreadable type.
+    """
+    wanted = {name: source for name, source in _expected(family, config, stored)}
+    left = {name for name in stored if name not in wanted and not name.endswith(family.dropped)}
+    if left:
+        raise BadInputError(
+            f"{config.path.parent}: tensors that {config.checkpoint_class} does not have: {_some(left)}",
+            hint="the checkpoint is another architecture than its config.json says",
+        )
+    generated = (make(config) for make in family.generated)
+    extra = (_generated(tensor) for tensor in generated if tensor is not None)
+    return sorted([*wanted.values(), *extra], key=_written_order)
+
+
+def _generated(tensor: GeneratedTensor) -> Source:
+    return Source(name=tensor.name, shape=tensor.values.shape, origin=tensor, change=None)
+
+
+def _expected(
+    family: Family, config: Config, stored: Mapping[str, StoredTensor]
+) -> Iterator[tuple[str, Source]]:
+    missing = []
+    for row in family.rows:
+        for layer in range(blocks.layers(config) if "{n}" in row.stored else 1):
+            name = row.stored.format(n=layer)
+            if name in stored:
+                yield name, _source(row, layer, config, stored[name])
+            elif not row.optional:
+                missing.append(name)
+    if missing:
+        raise BadInputError(f"{config.path.parent}: missing tensors: {_some(missing)}", hint=_FETCH_AGAIN)
+
+
+def _source(row: Row, layer: int, config: Config, tensor: StoredTensor) -> Source:
+    shape = tuple(size(config) for size in row.shape)
+    if tensor.shape != shape:
+        raise BadInputError(
+            f"{tensor.path}: tensor {tensor.name!r} is {list(tensor.shape)}, config.json says {list(shape)}",
+            hint="the checkpoint's weights and config.json are not of the same model",
+        )
+    if tensor.dtype not in READABLE:
+        raise BadInputError(
+            f"{tensor.path}: tensor {tensor.name!r} is {tensor.dtype}; only {', '.join(READABLE)} are converted",
+            hint="use the unquantized checkpoint of this model",
+        )
+    change = row.change(config) if row.change else None
+    return Source(name=row.written.format(n=layer), shape=shape, origin=tensor, change=change)
+
+
+def _written_order(source: Source) -> tuple[int, str]:
+    layer = re.match(r"blk\.(\d+)\.", source.name)
+    return (int(layer[1]) if layer else -1, source.name)

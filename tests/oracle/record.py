@@ -1,0 +1,91 @@
+"""Run the oracle — the pinned convert_hf_to_gguf.py, then its llama-quantize — and record what it gave.
+
+    python -m tests.oracle.record --llama-cpp SOURCE --quantize LLAMA_QUANTIZE --python PYTHON OUT.json
+
+PYTHON is an environment with torch and transformers, as docs/oracle.md says. For every recipe and quantization
+the record holds each tensor's type and sha256, each key's sha256, and the whole file's.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from hashlib import sha256
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import gguf
+
+from edgepack.domain.quant import Quant
+from tests.fakes.checkpoints import Recipe, make_checkpoint
+from tests.oracle.recipes import RECIPES
+
+_OUTTYPE = {"BF16": "bf16", "F16": "f16", "F32": "f32"}
+
+
+def describe(path: Path) -> dict[str, Any]:
+    """A GGUF by digests: tensors in order with their types, keys in order, the whole."""
+    reader = gguf.GGUFReader(path)
+    tensors = [
+        [tensor.name, tensor.tensor_type.name, sha256(tensor.data.tobytes()).hexdigest()[:16]]
+        for tensor in reader.tensors
+    ]
+    keys = [
+        [name, _key_digest(value)] for name, value in reader.fields.items() if not name.startswith("GGUF.")
+    ]
+    return {"file": sha256(path.read_bytes()).hexdigest(), "keys": keys, "tensors": tensors}
+
+
+def _key_digest(value: gguf.ReaderField) -> str:
+    types = ",".join(type.name for type in value.types)
+    content = json.dumps(value.contents(), ensure_ascii=True)
+    return (
+        f"{types}:{content}" if len(content) < 80 else f"{types}:{sha256(content.encode()).hexdigest()[:16]}"
+    )
+
+
+def oracle(
+    recipe: Recipe, checkpoint: Path, tools: argparse.Namespace
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(quantization, description) for every quantization edgepack makes."""
+    full = checkpoint.parent / f"{recipe.name}.full.gguf"
+    environment = {**os.environ, "PYTHONPATH": str(tools.llama_cpp / "gguf-py"), "HF_HUB_OFFLINE": "1"}
+    convert = [tools.python, tools.llama_cpp / "convert_hf_to_gguf.py", checkpoint, "--outfile", full]
+    _run([*convert, "--outtype", _OUTTYPE[recipe.dtype]], environment)
+    for quant in Quant:
+        made = checkpoint.parent / f"{recipe.name}.{quant}.gguf"
+        _run([tools.quantize, full, made, quant.value, "2"], environment)
+        yield quant.value, describe(made)
+        made.unlink()
+
+
+def _run(command: list[str | Path], environment: dict[str, str]) -> None:
+    done = subprocess.run(
+        [str(word) for word in command], env=environment, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise SystemExit(f"{command[0]} failed:\n{done.stdout[-2000:]}{done.stderr[-4000:]}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--llama-cpp", type=Path, required=True)
+    parser.add_argument("--quantize", type=Path, required=True)
+    parser.add_argument("--python", type=Path, required=True)
+    parser.add_argument("--only", help="one recipe's name")
+    parser.add_argument("out", type=Path)
+    tools = parser.parse_args()
+    record = json.loads(tools.out.read_text()) if tools.only else {}
+    for recipe in RECIPES:
+        if tools.only in (None, recipe.name):
+            with TemporaryDirectory() as scratch:
+                checkpoint = make_checkpoint(recipe, Path(scratch) / recipe.name, tools.llama_cpp / "models")
+                record[recipe.name] = dict(oracle(recipe, checkpoint, tools))
+            print(recipe.name, "recorded")
+    tools.out.write_text(json.dumps(record, indent=0, ensure_ascii=True) + "\n")
+
+
+if __name__ == "__main__":
+    main()
