@@ -1,0 +1,180 @@
+"""llama.cpp's library: models and contexts opened and freed, failures translated; not what is run on them."""
+
+import ctypes
+import re
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+from edgepack.domain.errors import BadInputError, EdgepackError, NoSpaceError
+from edgepack.infra.load import keep_affinity
+
+_ERROR_LEVEL = 4  # GGML_LOG_LEVEL_ERROR
+_CPU_DEVICE = 0  # GGML_BACKEND_DEVICE_TYPE_CPU
+_AUTO = -1  # LLAMA_FLASH_ATTN_TYPE_AUTO, llama-bench's default
+_NO_MEMORY = re.compile(
+    r"insufficient memory|(failed|unable|cannot) to? ?allocate|out of memory", re.IGNORECASE
+)
+
+_complaints: deque[str] = deque(maxlen=4)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OpenModel:
+    """A model in memory; `handle` and `vocabulary` are llama.cpp's pointers, valid while it is open."""
+
+    native: ModuleType
+    path: Path
+    handle: int
+    vocabulary: int
+
+
+class _ThreadpoolParams(ctypes.Structure):
+    """ggml.h: struct ggml_threadpool_params; 512 is GGML_MAX_N_THREADS."""
+
+    _fields_ = (
+        ("cpumask", ctypes.c_bool * 512),
+        ("n_threads", ctypes.c_int),
+        ("prio", ctypes.c_int),
+        ("poll", ctypes.c_uint32),
+        ("strict_cpu", ctypes.c_bool),
+        ("paused", ctypes.c_bool),
+    )
+
+
+def library() -> ModuleType:
+    """The bindings, initialised, and silent but for the last errors, which `complaint` returns."""
+    from llama_cpp import llama_cpp
+
+    global _listener
+    if _listener is None:
+        llama_cpp.llama_backend_init()
+        _listener = llama_cpp.llama_log_callback(_listen)
+    # Set each time: whoever else uses the library in this process may have set its own.
+    llama_cpp.llama_log_set(_listener, ctypes.c_void_p(0))
+    module: ModuleType = llama_cpp
+    return module
+
+
+# The C side keeps no reference to the callback object: it lives here as long as the process.
+_listener: object | None = None
+
+
+def _listen(level: int, text: bytes, _data: object) -> None:
+    if level == _ERROR_LEVEL:
+        _complaints.append(text.decode(errors="replace").strip())
+
+
+@contextmanager
+def opened(weights: Path, *, vocabulary_only: bool = False) -> Iterator[OpenModel]:
+    """The model of a GGUF, loaded as llama-bench loads it, or its metadata and vocabulary only.
+
+    Raises BadInputError for a file that llama.cpp cannot load, NoSpaceError when memory does not hold it.
+    """
+    if not weights.is_file():
+        raise BadInputError(f"{weights}: no such file", hint="give the path of a GGUF file")
+    native = library()
+    parameters = native.llama_model_default_params()
+    parameters.vocab_only = vocabulary_only
+    _complaints.clear()
+    handle = native.llama_model_load_from_file(str(weights).encode(), parameters)
+    if not handle:
+        raise failure(f"{weights}: llama.cpp cannot load it", hint="check that the file is a whole GGUF")
+    try:
+        yield OpenModel(
+            native=native, path=weights, handle=handle, vocabulary=native.llama_model_get_vocab(handle)
+        )
+    finally:
+        native.llama_model_free(handle)
+
+
+@contextmanager
+def context(
+    model: OpenModel,
+    *,
+    tokens: int,
+    threads: int,
+    cpus: tuple[int, ...] | None,
+    batch: int = 2048,
+    micro_batch: int = 512,
+) -> Iterator[int]:
+    """A context of `tokens` tokens as llama-bench makes it, with a pool of threads, maybe pinned.
+
+    Without a pool of its own, a build without OpenMP starts and joins threads for every single token.
+    """
+    native = model.native
+    parameters = native.llama_context_default_params()
+    parameters.n_ctx = tokens
+    parameters.n_batch = batch
+    parameters.n_ubatch = micro_batch
+    parameters.n_threads = parameters.n_threads_batch = threads
+    parameters.flash_attn_type = _AUTO
+    _complaints.clear()
+    with _threadpool(native, threads, cpus) as pool:
+        handle = native.llama_init_from_model(model.handle, parameters)
+        if not handle:
+            raise failure(
+                f"{model.path}: no context of {tokens} tokens",
+                hint="free some memory, or take a smaller context",
+            )
+        try:
+            native._lib.llama_attach_threadpool(
+                ctypes.c_void_p(handle), ctypes.c_void_p(pool), ctypes.c_void_p(None)
+            )
+            yield handle
+        finally:
+            native.llama_free(handle)
+
+
+def decode(native: ModuleType, handle: int, tokens: "ctypes.Array[ctypes.c_int32]", count: int) -> None:
+    """Run `count` tokens, the last one's logits kept; raises what `failure` makes of a refusal."""
+    status = native.llama_decode(handle, native.llama_batch_get_one(tokens, count))
+    if status != 0:
+        raise failure(
+            f"llama.cpp's decode of {count} tokens ended with {status}",
+            hint="take a smaller context or prompt",
+        )
+
+
+def failure(what: str, *, hint: str) -> EdgepackError:
+    """The error for something that llama.cpp refused, with its own last words."""
+    said = "; ".join(dict.fromkeys(_complaints))
+    text = f"{what}: {said}" if said else what
+    if _NO_MEMORY.search(said):
+        return NoSpaceError(text, hint="close other programs, or take a smaller quantization or context")
+    return BadInputError(text, hint=hint)
+
+
+@contextmanager
+def _threadpool(native: ModuleType, threads: int, cpus: tuple[int, ...] | None) -> Iterator[int]:
+    """ggml's pool with its defaults (poll 50), kept on `cpus`; the caller's affinity is put back."""
+    lib = native._lib
+    lib.ggml_threadpool_params_default.restype = _ThreadpoolParams
+    parameters = lib.ggml_threadpool_params_default(ctypes.c_int(threads))
+    for cpu in cpus or ():
+        parameters.cpumask[cpu] = True
+    create = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.POINTER(_ThreadpoolParams))(
+        _cpu_function(lib, b"ggml_threadpool_new")
+    )
+    free = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(_cpu_function(lib, b"ggml_threadpool_free"))
+    with keep_affinity():
+        pool = create(ctypes.byref(parameters))
+        try:
+            yield pool
+        finally:
+            free(pool)
+
+
+def _cpu_function(lib: ctypes.CDLL, name: bytes) -> int:
+    """The address of one of the CPU backend's functions, wherever the build put that backend."""
+    for function in (lib.ggml_backend_dev_by_type, lib.ggml_backend_dev_backend_reg):
+        function.restype = ctypes.c_void_p
+    lib.ggml_backend_reg_get_proc_address.restype = ctypes.c_void_p
+    device = ctypes.c_void_p(lib.ggml_backend_dev_by_type(ctypes.c_int(_CPU_DEVICE)))
+    registered = ctypes.c_void_p(lib.ggml_backend_dev_backend_reg(device))
+    address = lib.ggml_backend_reg_get_proc_address(registered, ctypes.c_char_p(name))
+    assert isinstance(address, int), f"llama.cpp's CPU backend has no {name.decode()}"
+    return address

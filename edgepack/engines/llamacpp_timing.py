@@ -1,0 +1,109 @@
+"""llama-bench's loop through the bindings, every sample kept; not what else the machine does."""
+
+import ctypes
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+from time import perf_counter
+from types import ModuleType
+
+from edgepack.domain.measurement import Phase, Sample, Series, Workload
+from edgepack.engines.llamacpp_library import OpenModel, context, decode, opened
+
+OnSample = Callable[[Phase, Sample], None]
+Busy = Callable[[], float | None]
+
+
+def _nobody(_phase: Phase, _sample: Sample) -> None:
+    """Nobody listens."""
+
+
+def _unknown() -> float | None:
+    """Nobody looks at the machine's load."""
+    return None
+
+
+def measure(
+    weights: Path,
+    *,
+    workload: Workload,
+    threads: int,
+    cpus: tuple[int, ...] | None = None,
+    on_sample: OnSample = _nobody,
+    busy: Busy = _unknown,
+) -> tuple[Series, ...]:
+    """Load a GGUF and time each phase of `workload`; raises what `opened` and `context` raise.
+
+    `busy` is asked before the first and after every sample for the load of others since it was last asked.
+    """
+    with opened(weights) as model:
+        return tuple(
+            measure_phase(
+                model, phase, workload=workload, threads=threads, cpus=cpus, on_sample=on_sample, busy=busy
+            )
+            for phase in workload.phases
+        )
+
+
+def measure_phase(
+    model: OpenModel,
+    phase: Phase,
+    *,
+    workload: Workload,
+    threads: int,
+    cpus: tuple[int, ...] | None = None,
+    on_sample: OnSample = _nobody,
+    busy: Busy = _unknown,
+) -> Series:
+    """Time one phase in a context of its own, as llama-bench does for each of its tests."""
+    count = workload.tokens(phase)
+    run = _prefill if phase is Phase.PREFILL else _generate
+    samples: list[Sample] = []
+    with context(
+        model,
+        tokens=count,
+        threads=threads,
+        cpus=cpus,
+        batch=workload.batch,
+        micro_batch=workload.micro_batch,
+    ) as handle:
+        memory = model.native.llama_get_memory(handle)
+        if workload.warm_up:
+            # A whole prompt, but a single generated token: what llama-bench runs.
+            warm = count if phase is Phase.PREFILL else 1
+            run(model.native, handle, _tokens(model, warm), workload.batch)
+        busy()
+        while not workload.enough([sample.seconds for sample in samples]):
+            model.native.llama_memory_clear(memory, False)
+            tokens = _tokens(model, count)
+            began = perf_counter()
+            run(model.native, handle, tokens, workload.batch)
+            seconds = perf_counter() - began
+            samples.append(Sample(seconds=seconds, busy=busy()))
+            on_sample(phase, samples[-1])
+    return Series(phase=phase, tokens=count, threads=threads, samples=tuple(samples))
+
+
+def _tokens(model: OpenModel, count: int) -> "ctypes.Array[ctypes.c_int32]":
+    """The same random tokens each time, after the beginning-of-text token where the vocabulary wants one."""
+    native, vocabulary = model.native, model.vocabulary
+    random = Random(1)
+    size = native.llama_vocab_n_tokens(vocabulary)
+    tokens = (ctypes.c_int32 * count)(*(random.randrange(size) for _ in range(count)))
+    if native.llama_vocab_get_add_bos(vocabulary):
+        tokens[0] = native.llama_vocab_bos(vocabulary)
+    return tokens
+
+
+def _prefill(native: ModuleType, handle: int, tokens: "ctypes.Array[ctypes.c_int32]", batch: int) -> None:
+    for start in range(0, len(tokens), batch):
+        part = tokens[start : start + batch]
+        decode(native, handle, (ctypes.c_int32 * len(part))(*part), len(part))
+    native.llama_synchronize(handle)
+
+
+def _generate(native: ModuleType, handle: int, tokens: "ctypes.Array[ctypes.c_int32]", _batch: int) -> None:
+    token = (ctypes.c_int32 * 1)()
+    for token[0] in tokens:
+        decode(native, handle, token, 1)
+        native.llama_synchronize(handle)
