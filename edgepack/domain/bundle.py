@@ -114,8 +114,8 @@ class BundleFacts:
     """What the maker knows of a bundle before its files are written.
 
     `name` is the bundle's directory name. `checkpoint` is the sha256 over the checkpoint's files, None when
-    the bundle was made from a ready GGUF. Raises ValueError for a name that cannot be a file name everywhere
-    and for an origin that is a path.
+    the bundle was made from a ready GGUF. Raises ValueError for a name that cannot be a file name everywhere,
+    an origin that is a path, and a sample prompt that is not one line.
     """
 
     name: str
@@ -127,12 +127,16 @@ class BundleFacts:
     provenance: Provenance
     plan: PredictedMemory | None = None
     runtime: RuntimeKind = RuntimeKind.HOST
+    sample_prompt: str = "Say hello."
+    """What `verify` and `selftest` ask the model, on one line."""
 
     def __post_init__(self) -> None:
         if not is_safe_name(self.name):
             raise ValueError(f"bundle name {self.name!r} is not letters, digits and ._+- only")
         if is_path(self.model.origin):
             raise ValueError(f"origin {self.model.origin!r} is a path of this machine, not a name")
+        if not self.sample_prompt.isprintable() or not self.sample_prompt.strip():
+            raise ValueError(f"sample prompt {self.sample_prompt!r} is not one line of text")
 
     @property
     def over_3b(self) -> bool:

@@ -64,6 +64,7 @@ def _manifest_values(manifest: Manifest) -> dict[str, object]:
             "micro_batch": facts.flags.micro_batch,
         },
         "runtime": facts.runtime,
+        "sample_prompt": facts.sample_prompt,
         "plan": facts.plan and {"predicted_bytes": dict(facts.plan.parts), "total_bytes": facts.plan.total},
         "provenance": {
             "edgepack": facts.provenance.edgepack,
@@ -177,6 +178,9 @@ def _facts(table: Table) -> BundleFacts:
     name = table.text("name")
     if not is_safe_name(name):
         table.fail("name", f"{name!r} is not letters, digits and ._+- only")
+    prompt = table.text("sample_prompt")
+    if not prompt.isprintable():
+        table.fail("sample_prompt", "expected one line of text")
     return BundleFacts(
         name=name,
         model=_model(table.table("model")),
@@ -187,6 +191,7 @@ def _facts(table: Table) -> BundleFacts:
         provenance=_provenance(table.table("provenance")),
         plan=_plan(table.table_or_none("plan")),
         runtime=table.choice("runtime", RuntimeKind),
+        sample_prompt=prompt,
     )
 
 
@@ -229,9 +234,7 @@ def _provenance(table: Table) -> Provenance:
     pin = table.table("llama_cpp")
     provenance = Provenance(
         edgepack=table.text("edgepack"),
-        llama_cpp=PinnedSource(
-            name=pin.text("name"), version=pin.text("version"), sha256=_digest(pin, "sha256")
-        ),
+        llama_cpp=PinnedSource(name=pin.text("name"), version=pin.text("version"), sha256=_digest(pin, "sha256")),
     )
     pin.finish()
     table.finish()

@@ -8,7 +8,8 @@ from edgepack.domain.bundle import SCRIPTS, BundleFacts, PayloadFile
 def scripts(facts: BundleFacts, weights: PayloadFile, *, memory_needed: int) -> dict[str, bytes]:
     """Each script's bytes by its name.
 
-    `memory_needed` is in bytes. What is filled in is digits and safe names only, so nothing needs quoting.
+    `memory_needed` is in bytes. What is filled in is digits and safe names, which need no quotes, and the
+    sample prompt, which gets them.
     """
     values = {
         "NAME": facts.name,
@@ -17,6 +18,7 @@ def scripts(facts: BundleFacts, weights: PayloadFile, *, memory_needed: int) -> 
         "THREADS": str(facts.flags.threads),
         "MICRO_BATCH": str(facts.flags.micro_batch),
         "CACHE_TYPE": facts.flags.cache_type,
+        "PROMPT": _quoted(facts.sample_prompt),
         "NEED_KIB": str(-(-memory_needed // 1024)),
     }
     return {name: _filled(_template(name), values).encode() for name in SCRIPTS}
@@ -27,6 +29,11 @@ def _filled(text: str, values: dict[str, str]) -> str:
     for name, value in values.items():
         text = text.replace(f"@{name}@", value)
     return text
+
+
+def _quoted(text: str) -> str:
+    """One word of POSIX sh."""
+    return "'" + text.replace("'", "'\\''") + "'"
 
 
 def _template(name: str) -> str:

@@ -10,9 +10,7 @@ def payload_stands(reader: BundleReader, payload: Payload) -> bool:
     """Whether the payload is there: the same SHA256SUMS, the same small files, nothing more."""
     expected = {source.file.path for source in payload.sources}
     there = {
-        member.path
-        for member in reader.members
-        if member.kind is not Kind.DIRECTORY and not is_evidence(member.path)
+        member.path for member in reader.members if member.kind is not Kind.DIRECTORY and not is_evidence(member.path)
     }
     # SHA256SUMS first: it is small, and differs as soon as anything does.
     in_order = sorted(payload.sources, key=lambda source: source.file.path != SUMS)

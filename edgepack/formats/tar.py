@@ -38,9 +38,7 @@ def write_tar(payload: Payload, path: Path, bar: Bar) -> None:
                 if directory not in made:
                     made.add(directory)
                     archive.write(_header(directory + "/", mode=DIRECTORY_MODE, size=0, kind=b"5"))
-            archive.write(
-                _header(f"{top}/{source.file.path}", mode=source.mode, size=source.file.size, kind=b"0")
-            )
+            archive.write(_header(f"{top}/{source.file.path}", mode=source.mode, size=source.file.size, kind=b"0"))
             _write_content(archive, source, bar)
             archive.write(bytes(-source.file.size % BLOCK))
         archive.write(bytes(2 * BLOCK))

@@ -2,7 +2,6 @@
 
 import errno
 import os
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,8 +17,9 @@ from edgepack.formats.partial import partial_directory
 from edgepack.formats.payload import WRITTEN_AT, Payload, assemble
 from edgepack.formats.reader import BundleReader
 from edgepack.formats.standing import evidence_stands, payload_stands
-from edgepack.formats.sums import digest_of, file_chunks
 from edgepack.formats.tar import tar_size, write_tar
+from edgepack.infra.digests import sha256_of
+from edgepack.infra.store import require_space
 
 _HEADROOM = 1 << 20
 """Bytes beyond the files themselves: directories and the disk's own books."""
@@ -50,9 +50,7 @@ class Bundle:
     size: int
 
 
-def write_bundle(
-    contents: BundleContents, *, destination: Path, format: Format, progress: Progress
-) -> Bundle:
+def write_bundle(contents: BundleContents, *, destination: Path, format: Format, progress: Progress) -> Bundle:
     """Write the bundle at `destination`, a directory or a .tar file, in one rename.
 
     A bundle that stands there already with the same payload stays, and only its evidence is replaced;
@@ -76,9 +74,7 @@ def _assembled(contents: BundleContents, progress: Progress) -> Payload:
         what = f"{error.filename}: cannot be read: {error.strerror}"
         raise BadInputError(what, hint="check the path and who may read it") from error
     if len(licences) != len(contents.licence_files):
-        raise BadInputError(
-            f"two licence files have one name in {LICENCES}/", hint="give them different names"
-        )
+        raise BadInputError(f"two licence files have one name in {LICENCES}/", hint="give them different names")
     try:
         return assemble(
             contents.facts, weights=contents.weights, weights_size=size, weights_sha256=sha256,
@@ -90,13 +86,7 @@ def _assembled(contents: BundleContents, progress: Progress) -> Payload:
 
 def _digest(weights: Path, size: int, progress: Progress) -> str:
     with progress.bar("digest of the weights", size, "B") as bar:
-
-        def heard() -> Iterator[bytes]:
-            for chunk in file_chunks(weights):
-                yield chunk
-                bar.advance(len(chunk))
-
-        return digest_of(heard())
+        return sha256_of(weights, advance=bar.advance)
 
 
 def _place(payload: Payload, destination: Path, format: Format, progress: Progress) -> None:
@@ -134,12 +124,7 @@ def _standing(destination: Path) -> BundleReader | None:
 
 def _write(payload: Payload, destination: Path, format: Format, partial: Path, progress: Progress) -> None:
     needed = tar_size(payload) if format is Format.TAR else payload.size
-    free = shutil.disk_usage(partial).free
-    if free < needed + _HEADROOM:
-        raise NoSpaceError(
-            f"{destination.parent}: {needed >> 20} MiB needed for the bundle, {free >> 20} MiB free",
-            hint="free some space, or choose another disk with --out",
-        )
+    require_space(partial.parent, needed + _HEADROOM, "the bundle")
     progress.step(f"writing {destination}")
     new = partial / "new"
     with progress.bar("bundle", payload.size, "B") as bar:

@@ -1,0 +1,114 @@
+"""Whether a bundle is, byte for byte, what it says, and whether its model speaks; it repairs nothing."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgepack.domain.bundle import Format, Manifest
+from edgepack.domain.errors import BadInputError, VerificationError
+from edgepack.domain.progress import Progress
+from edgepack.formats.checking import check
+from edgepack.formats.extraction import extract_file
+from edgepack.formats.opening import file_in, open_bundle
+from edgepack.formats.partial import partial_directory
+from edgepack.formats.reader import BundleReader
+from edgepack.infra.machine import big_cpus
+from edgepack.infra.store import require_space
+
+_MOST_TOKENS = 48
+"""Enough for a sentence; a model that speaks at all speaks within it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answer:
+    """What the bundle's model said, greedily, to the manifest's sample prompt."""
+
+    prompt: str
+    text: str
+    tokens: int
+    chat: bool
+    """Whether the prompt went through the model's chat template; a model without one goes on with the text."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Verdict:
+    """A bundle that is what it says: files and bytes checked, and the answer if the model was asked."""
+
+    path: Path
+    manifest: Manifest
+    format: Format
+    payload_digest: str
+    files: int
+    size: int
+    answer: Answer | None
+
+
+def verify(bundle: Path, *, run_model: bool, progress: Progress) -> Verdict:
+    """Check every byte of a bundle, and let its model answer.
+
+    Raises VerificationError where anything is not as it says, or the model says nothing; BadInputError where
+    it is no bundle; NoSpaceError where disk (for a tar's weights) or memory do not suffice.
+    """
+    with closing(open_bundle(bundle)) as reader:
+        progress.step(f"checking every byte of {bundle}")
+        with progress.bar("check", sum(member.size for member in reader.members), "B") as bar:
+            checked = check(reader, bar)
+        answer = None
+        if run_model:
+            with _weights(reader, bundle, checked.manifest, progress) as weights:
+                progress.step("asking the model")
+                answer = _answer(weights, checked.manifest)
+    return Verdict(
+        path=bundle, manifest=checked.manifest, format=reader.format, payload_digest=checked.payload_digest,
+        files=checked.files, size=checked.size, answer=answer,
+    )  # fmt: skip
+
+
+@contextmanager
+def _weights(reader: BundleReader, bundle: Path, manifest: Manifest, progress: Progress) -> Iterator[Path]:
+    """The bundle's weights as a file: the one in the directory, or a copy of the tar's, removed afterwards."""
+    if reader.format is Format.DIR:
+        yield bundle / manifest.weights.path
+        return
+    member = file_in(reader, manifest.weights.path)
+    assert member is not None, "check() has seen it"
+    with _scratch(bundle) as scratch:
+        require_space(scratch, member.size, "unpacking the weights")
+        with progress.bar("unpack the weights", member.size, "B") as bar:
+            extract_file(reader, member, scratch / "weights.gguf", bar=bar)
+        yield scratch / "weights.gguf"
+
+
+@contextmanager
+def _scratch(bundle: Path) -> Iterator[Path]:
+    """A directory beside the bundle, or the system's where that is not ours to write."""
+    bundle = bundle.resolve()
+    if os.access(bundle.parent, os.W_OK):
+        with partial_directory(bundle) as scratch:
+            yield scratch
+    else:
+        with tempfile.TemporaryDirectory(prefix="edgepack-") as scratch_name:
+            yield Path(scratch_name)
+
+
+def _answer(weights: Path, manifest: Manifest) -> Answer:
+    from edgepack.engines.llamacpp import ChatMessage, chat_prompt, generate
+
+    prompt = manifest.facts.sample_prompt
+    try:
+        ready, chat = chat_prompt(weights, [ChatMessage(role="user", content=prompt)]), True
+    except BadInputError:  # no chat template; a file that cannot be loaded at all fails again below
+        ready, chat = prompt, False
+    threads = max(1, min(manifest.facts.flags.threads, len(big_cpus())))
+    try:
+        said = generate(weights, ready, max_tokens=_MOST_TOKENS, threads=threads)
+    except BadInputError as error:
+        what = f"{manifest.weights.path}: the model does not run: {error.what}"
+        raise VerificationError(what, hint="make the bundle again from its checkpoint") from error
+    if not said.tokens:
+        what = f"{manifest.weights.path}: the model says nothing to {prompt!r}"
+        raise VerificationError(what, hint="ask it something it knows: give the bundle another sample prompt")
+    return Answer(prompt=prompt, text=said.text, tokens=said.tokens, chat=chat)
