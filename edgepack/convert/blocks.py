@@ -145,7 +145,5 @@ class _Llama3Scale:
         if wavelength > self.context / self.low:
             return np.float32(self.factor)
         one = np.float32(1)
-        smooth = (np.float32(self.context) / wavelength - np.float32(self.low)) / np.float32(
-            self.high - self.low
-        )
+        smooth = (np.float32(self.context) / wavelength - np.float32(self.low)) / np.float32(self.high - self.low)
         return one / ((one - smooth) / np.float32(self.factor) + smooth)

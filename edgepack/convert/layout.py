@@ -32,13 +32,18 @@ class Placed:
     @property
     def size(self) -> int:
         """In bytes, without padding."""
-        return self.type.row_bytes(self.columns) * self.rows
+        return tensor_bytes(self.source, self.type)
+
+
+def tensor_bytes(source: Source, type: TensorType) -> int:
+    """Bytes of a tensor at `type`, without padding."""
+    return type.row_bytes(source.shape[-1]) * (source.elements // source.shape[-1])
 
 
 def add_tensors(writer: gguf.GGUFWriter, tensors: list[tuple[Source, TensorType]]) -> None:
     """Tell the writer each tensor's name, shape and type, in the order of the file."""
     for source, type in tensors:
-        size = type.row_bytes(source.shape[-1]) * (source.elements // source.shape[-1])
+        size = tensor_bytes(source, type)
         quantized = gguf.GGMLQuantizationType(type.value)
         # float16 stands for "as the shape says"; uint8 would make the package take the shape for bytes.
         writer.add_tensor_info(source.name, source.shape, np.dtype(np.float16), size, raw_dtype=quantized)

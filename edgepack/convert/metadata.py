@@ -8,7 +8,7 @@ import gguf
 import yaml
 
 from edgepack.convert.config import Config, read_json
-from edgepack.convert.family import Family, Key, KeyType, VocabularyKind
+from edgepack.convert.family import Family, Key, VocabularyKind
 from edgepack.convert.hyperparameters import DECODER_KEYS
 from edgepack.convert.vocabulary import read_vocabulary, write_vocabulary
 from edgepack.domain.errors import BadInputError
@@ -21,9 +21,7 @@ _QUANTIZATION_VERSION = "general.quantization_version"
 _FILE_TYPE = "general.file_type"
 
 
-def write_model_keys(
-    directory: Path, name: str, family: Family, config: Config, writer: gguf.GGUFWriter
-) -> None:
+def write_model_keys(directory: Path, name: str, family: Family, config: Config, writer: gguf.GGUFWriter) -> None:
     """Everything but the vocabulary: who made the model, and its hyperparameters.
 
     The writer must hold all tensors already: the size label counts their elements. `name` takes the place of

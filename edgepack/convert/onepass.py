@@ -80,9 +80,7 @@ def write_gguf(conversion: Conversion, quant: Quant, path: Path, *, threads: int
     _fill(placed, size, path, threads, progress, f"{conversion.name} {quant}")
 
 
-def _fill(
-    placed: tuple[Placed, ...], size: int, path: Path, threads: int, progress: Progress, label: str
-) -> None:
+def _fill(placed: tuple[Placed, ...], size: int, path: Path, threads: int, progress: Progress, label: str) -> None:
     ggml = load_ggml()
     for type in {tensor.type for tensor in placed}:
         ggml.prepare(type)

@@ -46,9 +46,7 @@ def read_header(path: Path) -> tuple[StoredTensor, ...]:
             raise BadInputError(f"{path}: {length} bytes are too few for a header", hint=_DOWNLOAD_AGAIN)
         (header_length,) = struct.unpack("<Q", head)
         if header_length > min(length - 8, _LONGEST_HEADER):
-            raise BadInputError(
-                f"{path}: the header claims {header_length} bytes of {length}", hint=_DOWNLOAD_AGAIN
-            )
+            raise BadInputError(f"{path}: the header claims {header_length} bytes of {length}", hint=_DOWNLOAD_AGAIN)
         header = _parse_json(path, file.read(header_length))
     base = 8 + header_length
     tensors = sorted(_entries(path, header, base), key=lambda tensor: (tensor.offset, tensor.size))
@@ -97,9 +95,7 @@ def _entry(path: Path, name: str, entry: object, base: int) -> StoredTensor:
             f"{place}: {bounds[1] - bounds[0]} bytes do not hold {dtype} {list(dimensions)}",
             hint=_DOWNLOAD_AGAIN,
         )
-    return StoredTensor(
-        name=name, path=path, dtype=dtype, shape=dimensions, offset=base + bounds[0], size=size
-    )
+    return StoredTensor(name=name, path=path, dtype=dtype, shape=dimensions, offset=base + bounds[0], size=size)
 
 
 def _naturals(value: object) -> tuple[int, ...] | None:
@@ -117,9 +113,5 @@ def _check_coverage(path: Path, tensors: list[StoredTensor], base: int, length: 
             raise BadInputError(f"{path}: tensor {tensor.name!r} {what}", hint=_DOWNLOAD_AGAIN)
         end += tensor.size
     if end != length:
-        what = (
-            f"{end - length} bytes are missing"
-            if end > length
-            else f"{length - end} bytes belong to no tensor"
-        )
+        what = f"{end - length} bytes are missing" if end > length else f"{length - end} bytes belong to no tensor"
         raise BadInputError(f"{path}: {what} at the end", hint=_DOWNLOAD_AGAIN)

@@ -83,9 +83,7 @@ class SlabWriter:
         width = slab.origin.size // tensor.source.elements
         self._buffers.fit(weights * width, weights, slab.rows * row_bytes)
         raw = self._buffers.raw[: weights * width]
-        _read(
-            self._sources[str(slab.origin.path)], raw, slab.origin.offset + slab.first_row * columns * width
-        )
+        _read(self._sources[str(slab.origin.path)], raw, slab.origin.offset + slab.first_row * columns * width)
         wide = self._widen(slab, self._reorder(slab, raw))
         _check_finite(slab, wide)
         blocks = self._quantize(slab, wide, self._buffers.blocks[: slab.rows * row_bytes])

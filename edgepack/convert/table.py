@@ -17,7 +17,5 @@ def family_of(config: Config) -> Family:
     name = config.checkpoint_class
     if name not in _BY_CLASS:
         known = ", ".join(sorted(_BY_CLASS))
-        raise BadInputError(
-            f"{config.path}: architecture {name} is not converted", hint=f"use one of: {known}"
-        )
+        raise BadInputError(f"{config.path}: architecture {name} is not converted", hint=f"use one of: {known}")
     return _BY_CLASS[name]

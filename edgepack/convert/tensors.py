@@ -90,7 +90,7 @@ def match(family: Family, config: Config, stored: Mapping[str, StoredTensor]) ->
 
     Raises BadInputError naming tensors that are missing, unknown, of a wrong shape or an unreadable type.
     """
-    wanted = {name: source for name, source in _expected(family, config, stored)}
+    wanted = dict(_expected(family, config, stored))
     left = {name for name in stored if name not in wanted and not name.endswith(family.dropped)}
     if left:
         raise BadInputError(
@@ -106,9 +106,7 @@ def _generated(tensor: GeneratedTensor) -> Source:
     return Source(name=tensor.name, shape=tensor.values.shape, origin=tensor, change=None)
 
 
-def _expected(
-    family: Family, config: Config, stored: Mapping[str, StoredTensor]
-) -> Iterator[tuple[str, Source]]:
+def _expected(family: Family, config: Config, stored: Mapping[str, StoredTensor]) -> Iterator[tuple[str, Source]]:
     missing = []
     for row in family.rows:
         for layer in range(blocks.layers(config) if "{n}" in row.stored else 1):

@@ -40,9 +40,7 @@ def plan_types(
         types = dict(_dry_run(skeleton, quant))
     missing = [source.name for source in sources if source.name not in types]
     if missing:
-        raise EdgepackError(
-            f"llama.cpp planned no type for {missing[0]}", hint="report this with the model's name"
-        )
+        raise EdgepackError(f"llama.cpp planned no type for {missing[0]}", hint="report this with the model's name")
     return [(source, types[source.name]) for source in sources]
 
 
@@ -66,9 +64,7 @@ def _dry_run(skeleton: Path, quant: Quant) -> Iterator[tuple[str, TensorType]]:
     lines = "".join(pieces).splitlines()
     if status:
         reason = next((line for line in reversed(lines) if "failed" in line), "no reason given")
-        raise BadInputError(
-            f"llama.cpp refuses the model: {reason}", hint="check the checkpoint's config.json"
-        )
+        raise BadInputError(f"llama.cpp refuses the model: {reason}", hint="check the checkpoint's config.json")
     for line in lines:
         found = _LINE.match(line)
         if found:

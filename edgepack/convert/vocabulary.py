@@ -74,9 +74,7 @@ def read_vocabulary(directory: Path, config: Config, kinds: tuple[VocabularyKind
     raise BadInputError(f"{directory}: no tokenizer.model or tokenizer.json", hint=_TOKENIZER_HINT)
 
 
-def write_vocabulary(
-    vocabulary: Vocabulary, directory: Path, config: Config, writer: gguf.GGUFWriter
-) -> None:
+def write_vocabulary(vocabulary: Vocabulary, directory: Path, config: Config, writer: gguf.GGUFWriter) -> None:
     """Add the vocabulary, its special tokens and its chat template to the writer's keys."""
     writer.add_tokenizer_model(vocabulary.model)
     writer.add_tokenizer_pre(vocabulary.pre)
@@ -176,14 +174,8 @@ def _configured_tokens(directory: Path) -> Iterable[tuple[int, str, bool]]:
     """(id, text, special) from tokenizer_config.json's added_tokens_decoder."""
     decoder = _tokenizer_config(directory).section("added_tokens_decoder")
     for token_id, entry in decoder.table.items():
-        if (
-            not token_id.isdecimal()
-            or not isinstance(entry, dict)
-            or not isinstance(entry.get("content"), str)
-        ):
-            raise BadInputError(
-                f"{decoder.path}: added_tokens_decoder.{token_id}: no content", hint=_TOKENIZER_HINT
-            )
+        if not token_id.isdecimal() or not isinstance(entry, dict) or not isinstance(entry.get("content"), str):
+            raise BadInputError(f"{decoder.path}: added_tokens_decoder.{token_id}: no content", hint=_TOKENIZER_HINT)
         yield int(token_id), entry["content"], bool(entry.get("special"))
 
 

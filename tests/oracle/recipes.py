@@ -1,4 +1,4 @@
-"""The checkpoints on which edgepack and the pinned llama.cpp must agree: one a trap, families and vocabularies crossed."""
+"""The checkpoints on which edgepack and the pinned llama.cpp must agree: families, vocabularies and traps crossed."""
 
 from typing import Any
 

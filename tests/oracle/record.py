@@ -11,44 +11,19 @@ import json
 import os
 import subprocess
 from collections.abc import Iterator
-from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import gguf
-
 from edgepack.domain.quant import Quant
 from tests.fakes.checkpoints import Recipe, make_checkpoint
+from tests.oracle.describe import describe
 from tests.oracle.recipes import RECIPES
 
 _OUTTYPE = {"BF16": "bf16", "F16": "f16", "F32": "f32"}
 
 
-def describe(path: Path) -> dict[str, Any]:
-    """A GGUF by digests: tensors in order with their types, keys in order, the whole."""
-    reader = gguf.GGUFReader(path)
-    tensors = [
-        [tensor.name, tensor.tensor_type.name, sha256(tensor.data.tobytes()).hexdigest()[:16]]
-        for tensor in reader.tensors
-    ]
-    keys = [
-        [name, _key_digest(value)] for name, value in reader.fields.items() if not name.startswith("GGUF.")
-    ]
-    return {"file": sha256(path.read_bytes()).hexdigest(), "keys": keys, "tensors": tensors}
-
-
-def _key_digest(value: gguf.ReaderField) -> str:
-    types = ",".join(type.name for type in value.types)
-    content = json.dumps(value.contents(), ensure_ascii=True)
-    return (
-        f"{types}:{content}" if len(content) < 80 else f"{types}:{sha256(content.encode()).hexdigest()[:16]}"
-    )
-
-
-def oracle(
-    recipe: Recipe, checkpoint: Path, tools: argparse.Namespace
-) -> Iterator[tuple[str, dict[str, Any]]]:
+def oracle(recipe: Recipe, checkpoint: Path, tools: argparse.Namespace) -> Iterator[tuple[str, dict[str, Any]]]:
     """(quantization, description) for every quantization edgepack makes."""
     full = checkpoint.parent / f"{recipe.name}.full.gguf"
     environment = {**os.environ, "PYTHONPATH": str(tools.llama_cpp / "gguf-py"), "HF_HUB_OFFLINE": "1"}
@@ -83,7 +58,7 @@ def main() -> None:
             with TemporaryDirectory() as scratch:
                 checkpoint = make_checkpoint(recipe, Path(scratch) / recipe.name, tools.llama_cpp / "models")
                 record[recipe.name] = dict(oracle(recipe, checkpoint, tools))
-            print(recipe.name, "recorded")
+            print(recipe.name, "recorded", flush=True)
     tools.out.write_text(json.dumps(record, indent=0, ensure_ascii=True) + "\n")
 
 

@@ -1,0 +1,130 @@
+"""What a candidate will need, predicted before anything is made; a measurement is never mixed in."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from edgepack.domain.errors import NothingFitsError
+from edgepack.domain.quant import Quant
+
+# Threads' stacks, the tokenizer's tables, the server itself: llama-server without a model, resident.
+_RUNTIME_BYTES = 64 << 20
+_F16_BYTES = 2
+_F32_BYTES = 4
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AttentionShape:
+    """What the KV cache and the compute buffers grow with; every layer keeps keys and values of every token."""
+
+    layers: int
+    kv_heads: int
+    head_dim: int
+    hidden: int
+    feed_forward: int
+    vocabulary: int
+
+    def kv_cache(self, context: int) -> int:
+        """Bytes of an f16 cache for `context` tokens: keys and values of each head in each layer."""
+        return 2 * self.layers * self.kv_heads * self.head_dim * context * _F16_BYTES
+
+    def compute(self, micro_batch: int) -> int:
+        """Bytes of the graph's buffers: logits of a whole micro-batch, which llama.cpp reserves, outweigh the rest."""
+        return micro_batch * (self.vocabulary + self.hidden + 2 * self.feed_forward) * _F32_BYTES
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MemoryPlan:
+    """Bytes by part. Pages of a mapped file that were repacked are clean and not counted twice."""
+
+    weights: int
+    kv_cache: int
+    compute: int
+    runtime: int = _RUNTIME_BYTES
+
+    @property
+    def total(self) -> int:
+        return self.weights + self.kv_cache + self.compute + self.runtime
+
+    @property
+    def parts(self) -> tuple[tuple[str, int], ...]:
+        """(name, bytes), the same order everywhere."""
+        return (
+            ("weights", self.weights),
+            ("kv_cache", self.kv_cache),
+            ("compute", self.compute),
+            ("runtime", self.runtime),
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Candidate:
+    """One quantization of the model, and what it would need."""
+
+    quant: Quant
+    memory: MemoryPlan
+    fallbacks: int
+    """Tensors whose rows do not fit the quantization's block, and so get another, larger type."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """The candidate to build, why, and what was ruled out on the way to it."""
+
+    chosen: Candidate
+    context: int
+    budget: int
+    """Bytes that the profile gives a model."""
+    reason: str
+    ruled_out: tuple[Candidate, ...] = ()
+
+
+# Below half a billion parameters the bits saved are few and the quality they cost is large.
+_SMALL = 500_000_000
+_FOR_SMALL = (Quant.Q8_0, Quant.Q6_K, Quant.Q5_K_M, Quant.Q4_K_M, Quant.Q4_0)
+_FOR_LARGER = (Quant.Q4_K_M, Quant.Q4_K_S, Quant.IQ4_XS, Quant.Q3_K_M, Quant.Q2_K)
+
+
+def preferred(parameters: int) -> tuple[Quant, ...]:
+    """The quantizations to try for a model of that many parameters, the first that fits being taken."""
+    return _FOR_SMALL if parameters < _SMALL else _FOR_LARGER
+
+
+def choose(
+    candidates: Iterable[Quant],
+    *,
+    plan: Callable[[Quant], Candidate],
+    context: int,
+    budget: int,
+    subject: str,
+    force: bool,
+) -> Plan:
+    """The first of `candidates` that fits `budget`; raises NothingFitsError where none does, unless forced."""
+    ruled_out: list[Candidate] = []
+    for quant in candidates:
+        candidate = plan(quant)
+        if candidate.memory.total <= budget:
+            reason = _reason(candidate, budget, ruled_out)
+            return Plan(
+                chosen=candidate, context=context, budget=budget, reason=reason, ruled_out=tuple(ruled_out)
+            )
+        ruled_out.append(candidate)
+    least = min(ruled_out, key=lambda candidate: candidate.memory.total)
+    if force:
+        reason = f"forced: {least.quant} needs {_mib(least.memory.total)}, the profile gives {_mib(budget)}"
+        return Plan(chosen=least, context=context, budget=budget, reason=reason)
+    raise NothingFitsError(
+        f"{subject}: {least.quant} at {context} tokens needs {_mib(least.memory.total)}, "
+        f"the profile gives a model {_mib(budget)}",
+        hint="choose a smaller model or a profile with more memory, lower --ctx, or go on with --force",
+    )
+
+
+def _reason(candidate: Candidate, budget: int, ruled_out: list[Candidate]) -> str:
+    larger = (
+        f"; {ruled_out[-1].quant} would need {_mib(ruled_out[-1].memory.total)}" if ruled_out else ""
+    )
+    return f"{candidate.quant} needs {_mib(candidate.memory.total)} of {_mib(budget)}{larger}"
+
+
+def _mib(size: int) -> str:
+    return f"{size / (1 << 20):,.0f} MiB"

@@ -1,0 +1,130 @@
+"""Checkpoint to weights: planned by the profile's memory, made once in the store."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgepack import __version__
+from edgepack.convert import blocks
+from edgepack.convert.layout import tensor_bytes
+from edgepack.convert.onepass import Conversion, open_conversion, write_gguf
+from edgepack.domain.checkpoint import Checkpoint
+from edgepack.domain.errors import BadInputError
+from edgepack.domain.plan import AttentionShape, Candidate, MemoryPlan, Plan, choose, preferred
+from edgepack.domain.progress import Progress
+from edgepack.domain.quant import Quant, TensorType
+from edgepack.domain.step import Step
+from edgepack.domain.weights import Weights
+from edgepack.infra.digests import sha256_of
+from edgepack.infra.store import Entry, Store, require_space
+
+_LIMIT = 3_000_000_000
+_MICRO_BATCH = 512
+# Raised whenever the bytes that a conversion gives change: it is part of every key.
+_CONVERTER = "edgepack-convert/1"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Opened:
+    """A checkpoint whose headers were read and believed."""
+
+    checkpoint: Checkpoint
+    conversion: Conversion
+
+    @property
+    def parameters(self) -> int:
+        return self.conversion.parameters
+
+
+def open_checkpoint(checkpoint: Checkpoint, name: str, *, allow_over_3b: bool) -> Opened:
+    """Read config and headers, and count the parameters; raises BadInputError, also for one over 3 B."""
+    conversion = open_conversion(checkpoint.directory, name)
+    if conversion.parameters > _LIMIT and not allow_over_3b:
+        raise BadInputError(
+            f"{name} has {conversion.parameters / 1e9:.2f} B parameters; a device profile takes up to 3 B",
+            hint="choose a smaller model (edgepack model list), or say --allow-over-3b",
+        )
+    return Opened(checkpoint=checkpoint, conversion=conversion)
+
+
+def plan(opened: Opened, *, quant: Quant | None, context: int, budget: int, force: bool) -> Plan:
+    """The quantization to make: the one asked for, or the first usual one that fits `budget` bytes."""
+    wanted: Iterable[Quant] = (quant,) if quant else preferred(opened.parameters)
+    return choose(
+        wanted, context=context, budget=budget, subject=opened.conversion.name, force=force,
+        plan=lambda candidate: _candidate(opened.conversion, candidate, context),
+    )  # fmt: skip
+
+
+def convert(opened: Opened, quant: Quant, *, llama_cpp: str, store: Store, threads: int, progress: Progress) -> Weights:
+    """The weights at `quant`, out of the store or made now. `llama_cpp` names the pinned version."""
+    conversion = opened.conversion
+    step = Step(
+        name="convert",
+        inputs={"checkpoint": opened.checkpoint.digest},
+        parameters={"name": conversion.name, "quant": quant},
+        tool=f"{_CONVERTER} {llama_cpp}",
+    )
+
+    def make(place: Path) -> None:
+        size = sum(tensor_bytes(source, type) for source, type in conversion.types(quant))
+        require_space(place, size, f"{conversion.name} {quant}")
+        progress.step(f"converting {conversion.name} to {quant}")
+        path = place / f"{file_stem(conversion.name, quant)}.gguf"
+        write_gguf(conversion, quant, path, threads=threads, progress=progress)
+        with progress.bar("digest", path.stat().st_size, "B") as bar:
+            digest = sha256_of(path, advance=bar.advance)
+        (place / "weights.json").write_text(
+            json.dumps({"file": path.name, "sha256": digest, "size": path.stat().st_size, "made_by": __version__})
+        )
+
+    entry, made = store.get_or_make(step, make)
+    if not made:
+        progress.step(f"{conversion.name} {quant} stands in the store")
+    return _weights(entry, conversion, quant)
+
+
+def _weights(entry: Entry, conversion: Conversion, quant: Quant) -> Weights:
+    said = json.loads((entry.path / "weights.json").read_text())
+    path = entry.path / said["file"]
+    if not path.is_file() or path.stat().st_size != said["size"]:
+        raise BadInputError(
+            f"{path}: not as it was made", hint="something changed the store; run: edgepack cache prune --all"
+        )
+    return Weights(
+        path=path, sha256=said["sha256"], size=said["size"], name=conversion.name,
+        architecture=conversion.architecture, quant=quant, parameters=conversion.parameters,
+        context_length=conversion.context_length,
+    )  # fmt: skip
+
+
+def file_stem(name: str, quant: Quant) -> str:
+    """A file name for the weights: the model's name and quantization, letters that any system takes."""
+    kept = "".join(letter if letter.isalnum() or letter in "._-" else "-" for letter in name)
+    return f"{kept}-{quant}"
+
+
+def _candidate(conversion: Conversion, quant: Quant, context: int) -> Candidate:
+    types = conversion.types(quant)
+    shape = attention_shape(conversion)
+    memory = MemoryPlan(
+        weights=sum(tensor_bytes(source, type) for source, type in types),
+        kv_cache=shape.kv_cache(context),
+        compute=shape.compute(min(_MICRO_BATCH, context)),
+    )
+    return Candidate(quant=quant, memory=memory, fallbacks=sum(_fell_back(quant, s.shape, t) for s, t in types))
+
+
+def _fell_back(quant: Quant, shape: tuple[int, ...], type: TensorType) -> bool:
+    weights_a_block = quant.base.block[0]
+    return len(shape) > 1 and shape[-1] % weights_a_block != 0 and type is not TensorType.F32
+
+
+def attention_shape(conversion: Conversion) -> AttentionShape:
+    """The sizes of a decoder in which every layer attends to everything."""
+    config = conversion.config
+    return AttentionShape(
+        layers=blocks.layers(config), kv_heads=blocks.key_value_heads(config), head_dim=blocks.head_width(config),
+        hidden=blocks.hidden(config), feed_forward=blocks.feed_forward(config), vocabulary=blocks.vocabulary(config),
+    )  # fmt: skip

@@ -1,0 +1,30 @@
+"""What many tests need: the pinned source, and a store of their own."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="session")
+def llama_cpp() -> Path:
+    """The unpacked llama.cpp of vendor/pins.toml; `make vendor` brings it."""
+    said = os.environ.get("EDGEPACK_LLAMA_CPP")
+    found = [Path(said)] if said else sorted((ROOT / "vendor" / "cache").glob("llama_cpp_python-*/vendor/llama.cpp"))
+    if not found:
+        pytest.skip("the pinned llama.cpp source is not here: run `make vendor`")
+    return found[-1]
+
+
+@pytest.fixture(scope="session")
+def vocabularies(llama_cpp: Path) -> Path:
+    """llama.cpp's ggml-vocab-*.gguf files with their .inp and .out pairs."""
+    return llama_cpp / "models"
+
+
+@pytest.fixture(autouse=True)
+def own_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test reads or writes the user's store."""
+    monkeypatch.setenv("EDGEPACK_HOME", str(tmp_path / "home"))
