@@ -23,9 +23,7 @@ def command() -> None:
 def list_models(context: click.Context) -> None:
     """List the models, from the smallest up."""
     models = load_catalogue().models
-    output_of(context).result(
-        "model", {"models": [_data(model) for model in models]}, lambda: _listing(models)
-    )
+    output_of(context).result("model", {"models": [_data(model) for model in models]}, lambda: _listing(models))
 
 
 @command.command("show")

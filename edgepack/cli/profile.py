@@ -53,9 +53,7 @@ def show_profile(context: click.Context, profile: str) -> None:
 def check_profile(context: click.Context, file: Path) -> None:
     """Check a profile's file; exit code 4 and the place of the first mistake if it is not one."""
     profile = read_profile(file)
-    output_of(context).result(
-        "profile", {"profile": _data(profile)}, lambda: f"{file}: a profile of {profile.title}"
-    )
+    output_of(context).result("profile", {"profile": _data(profile)}, lambda: f"{file}: a profile of {profile.title}")
 
 
 @command.command("probe")

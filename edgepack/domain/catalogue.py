@@ -46,11 +46,7 @@ class ModelShape:
 
     def parameters(self) -> int:
         """Weights in all tensors of a checkpoint of this shape."""
-        return (
-            self.vocabulary * self.hidden * (1 if self.tied else 2)
-            + self.layers * self._layer()
-            + self.hidden
-        )
+        return self.vocabulary * self.hidden * (1 if self.tied else 2) + self.layers * self._layer() + self.hidden
 
     def _layer(self) -> int:
         query, key_value = self.heads * self.head_dim, self.kv_heads * self.head_dim

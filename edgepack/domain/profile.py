@@ -286,9 +286,7 @@ def _bandwidth(table: Table) -> Bandwidth:
 
 
 def _runtime(table: Table) -> Runtime:
-    runtime = Runtime(
-        os=table.text("os"), abi=table.text("abi"), target=table.text("target"), cpu=table.text("cpu")
-    )
+    runtime = Runtime(os=table.text("os"), abi=table.text("abi"), target=table.text("target"), cpu=table.text("cpu"))
     table.finish()
     return runtime
 

@@ -79,9 +79,7 @@ class Table:
 
     def choices(self, key: str, choices: type[Choice]) -> tuple[Choice, ...]:
         """An array of strings out of a closed set."""
-        return tuple(
-            self._chosen(f"{key}[{index}]", text, choices) for index, text in enumerate(self.texts(key))
-        )
+        return tuple(self._chosen(f"{key}[{index}]", text, choices) for index, text in enumerate(self.texts(key)))
 
     def numbers(self) -> dict[str, float]:
         """Every key of a table that holds only numbers, under names that its author chose."""
@@ -171,8 +169,13 @@ class Table:
         return choices(text)
 
     def _wrong(self, key: str, expected: str, value: object) -> NoReturn:
-        got = "nothing" if value is None else _NAMES.get(type(value), type(value).__name__)
+        got = self._nothing(key) if value is None else _NAMES.get(type(value), type(value).__name__)
         self.fail(key, f"expected {expected}, got {got}")
+
+    def _nothing(self, key: str) -> str:
+        """A required key that is missing is often there, misspelt."""
+        near = get_close_matches(key, self._values.keys() - self._read, n=1)
+        return f"nothing; {near[0]} is not a key" if near else "nothing"
 
 
 def toml_text(table: Mapping[str, object]) -> str:
@@ -205,9 +208,7 @@ def _sections(place: str, value: object) -> Iterator[tuple[str, Mapping[str, obj
 
 
 def _is_section(value: object) -> bool:
-    return isinstance(value, Mapping) or (
-        isinstance(value, list) and bool(value) and isinstance(value[0], Mapping)
-    )
+    return isinstance(value, Mapping) or (isinstance(value, list) and bool(value) and isinstance(value[0], Mapping))
 
 
 def _key(key: str) -> str:

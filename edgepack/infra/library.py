@@ -49,9 +49,7 @@ def write_profile(profile: Profile, path: Path) -> None:
         partial.write_text(profile_toml(profile), encoding="utf-8")
         partial.replace(path)
     except FileNotFoundError as error:
-        raise UsageError(
-            f"{path.parent} is no directory", hint="make it, or give --out another place"
-        ) from error
+        raise UsageError(f"{path.parent} is no directory", hint="make it, or give --out another place") from error
     finally:
         partial.unlink(missing_ok=True)
 
@@ -82,13 +80,9 @@ def read_toml(path: Path) -> dict[str, object]:
     except OSError as error:
         raise BadInputError(f"{path}: {error.strerror}", hint="check the path and its permissions") from error
     except UnicodeDecodeError as error:
-        raise BadInputError(
-            f"{path}: not UTF-8 at byte {error.start}", hint="save it as UTF-8 text"
-        ) from error
+        raise BadInputError(f"{path}: not UTF-8 at byte {error.start}", hint="save it as UTF-8 text") from error
     except tomllib.TOMLDecodeError as error:
-        raise BadInputError(
-            f"{path}: not TOML: {error}", hint="correct the line; see https://toml.io"
-        ) from error
+        raise BadInputError(f"{path}: not TOML: {error}", hint="correct the line; see https://toml.io") from error
 
 
 def _with_base(table: Mapping[str, object], path: Path) -> Mapping[str, object]:
@@ -101,9 +95,7 @@ def _with_base(table: Mapping[str, object], path: Path) -> Mapping[str, object]:
     base = Table(table, subject=f"profile {path.stem}", hint=_HINT).text("base")
     base = profile_aliases().get(base, base)
     if base not in profile_names():
-        raise BadInputError(
-            f"profile {path.stem}: base: no profile is called {base!r}", hint=_suggestion(base)
-        )
+        raise BadInputError(f"profile {path.stem}: base: no profile is called {base!r}", hint=_suggestion(base))
     own = {key: value for key, value in table.items() if key != "base"}
     return {**read_toml(_profiles_directory() / f"{base}.toml"), **own}
 

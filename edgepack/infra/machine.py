@@ -63,7 +63,7 @@ def host_profile(root: Path = ROOT, *, allowed: frozenset[int] | None = None) ->
     and power are left out: nobody measured them. Raises DeviceError where the machine says nothing of itself.
     """
     if _is_macos(root):
-        return _macos_profile(_sysctl())
+        return macos_profile(_sysctl())
     processors = {found.id: found for found in parse_cpuinfo(_text(root / "proc/cpuinfo") or "")}
     cores = [core for core in _cores(root, allowed) if core.cpu in processors]
     if not cores:
@@ -209,9 +209,7 @@ def _cgroup_memory_left(root: Path) -> Iterator[int]:
         limit, current = _number(group / "memory.max"), _number(group / "memory.current")
         if limit is not None and current is not None:
             # Cached file pages count as used, but go when memory is asked for.
-            cached = re.search(
-                r"^inactive_file (\d+)$", _text(group / "memory.stat") or "", flags=re.MULTILINE
-            )
+            cached = re.search(r"^inactive_file (\d+)$", _text(group / "memory.stat") or "", flags=re.MULTILINE)
             yield limit - current + (int(cached[1]) if cached else 0)
 
 
@@ -291,7 +289,8 @@ def _sysctl() -> dict[str, str]:
     return parse_sysctl(run(["sysctl", "hw", "machdep.cpu"]).stdout)
 
 
-def _macos_profile(values: Mapping[str, str]) -> Profile:
+def macos_profile(values: Mapping[str, str]) -> Profile:
+    """A Mac by what `sysctl hw machdep.cpu` says of it."""
     arm = values.get("hw.optional.arm64") == "1"
     optional = {
         "DotProd": Isa.DOTPROD, "FP16": Isa.FP16, "BF16": Isa.BF16, "I8MM": Isa.I8MM, "SME": Isa.SME,
