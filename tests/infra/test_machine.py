@@ -130,7 +130,7 @@ def test_a_server_is_described_within_its_cgroup(server: Path) -> None:
     assert profile.device_class is DeviceClass.COMPUTER
     assert profile.soc.text == "Intel(R) Xeon(R) Gold 6430 CPU @ 2.10GHz"
     assert [(cluster.count, cluster.mhz) for cluster in profile.clusters] == [(4, 3400)]
-    assert {"avx2", "fma", "f16c", "avx_vnni", "avx512_vnni", "avx512_bf16", "amx_int8"} <= profile.isa
+    assert {"avx2", "fma", "f16c", "avx_vnni", "avx512_vbmi", "avx512_vnni", "avx512_bf16", "amx_int8"} <= profile.isa
     assert profile.ram.gib.value == 6.0
     assert profile.memory_budget == int(4.5 * 2**30)
     assert profile.runtime_target == "x86_64-linux-musl-x86_64_v4"
