@@ -2,7 +2,7 @@
 
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -47,6 +47,14 @@ class Workload:
     def tokens(self, phase: Phase) -> int:
         """Tokens of one sample of that phase."""
         return self.prompt_tokens if phase is Phase.PREFILL else self.generated_tokens
+
+    @property
+    def quick(self) -> "Workload":
+        """A short look of the same kind, to compare numbers of threads."""
+        return replace(
+            self, prompt_tokens=min(self.prompt_tokens, 64), generated_tokens=min(self.generated_tokens, 16),
+            repeats=min(self.repeats, 3), least_seconds=min(self.least_seconds, 0.1),
+        )  # fmt: skip
 
     def enough(self, seconds: Sequence[float]) -> bool:
         """Whether these samples' seconds complete a phase."""
@@ -218,6 +226,13 @@ def is_stable(series: Series) -> bool:
     return instability(series) is None
 
 
+def threads_to_try(cores: int) -> tuple[int, ...]:
+    """Every number up to eight cores; of more, one, two, and each quarter of them."""
+    if cores <= 8:
+        return tuple(range(1, cores + 1))
+    return tuple(sorted({1, 2, *(cores * quarters // 4 for quarters in range(1, 5))}))
+
+
 def best_threads(sweep: Sequence[Series]) -> int:
     """The threads with the fastest decode; of those within 2 % of it, the ones with the fastest prefill.
 
@@ -228,9 +243,7 @@ def best_threads(sweep: Sequence[Series]) -> int:
     for series in sweep:
         rates.setdefault(series.threads, {})[series.phase] = series.median
     fastest = max(found.get(Phase.DECODE, 0.0) for found in rates.values())
-    near = {
-        threads: found for threads, found in rates.items() if found.get(Phase.DECODE, 0.0) >= 0.98 * fastest
-    }
+    near = {threads: found for threads, found in rates.items() if found.get(Phase.DECODE, 0.0) >= 0.98 * fastest}
     return max(
         near,
         key=lambda threads: (

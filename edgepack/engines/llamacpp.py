@@ -1,7 +1,7 @@
 """llama.cpp as an engine: what a GGUF says of itself, its tokens, and greedy text; quality is not its business."""
 
 import ctypes
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -10,13 +10,15 @@ from time import perf_counter
 from edgepack.domain.errors import BadInputError
 from edgepack.domain.measurement import Runtime
 from edgepack.domain.quant import Quant
+from edgepack.domain.weights import Weights
 from edgepack.engines.llamacpp_chat import ChatMessage, chat_prompt
 from edgepack.engines.llamacpp_library import OpenModel, context, decode, library, opened
 from edgepack.engines.llamacpp_timing import measure, measure_phase
+from edgepack.infra.digests import sha256_of
 
 __all__ = [
     "ChatMessage", "Description", "Ending", "Generation", "OpenModel", "chat_prompt", "describe", "generate",
-    "generate_each", "measure", "measure_phase", "opened", "runtime", "tokenize", "tokens_of",
+    "generate_each", "identify", "measure", "measure_phase", "opened", "runtime", "tokenize", "tokens_of",
 ]  # fmt: skip
 
 _BATCH = 2048
@@ -98,9 +100,17 @@ def describe(weights: Path) -> Description:
         )
 
 
-def tokenize(
-    weights: Path, text: str, *, add_special: bool = False, parse_special: bool = False
-) -> tuple[int, ...]:
+def identify(weights: Path, *, memo: Path | None = None, advance: Callable[[int], None] | None = None) -> Weights:
+    """A GGUF that edgepack may not have made, by its metadata and sha256; `memo` and `advance` as in `sha256_of`."""
+    found = describe(weights)
+    return Weights(
+        path=weights, sha256=sha256_of(weights, memo=memo, advance=advance), size=weights.stat().st_size,
+        name=found.name, architecture=found.architecture, quant=found.quant,
+        parameters=found.parameters, context_length=found.context_length,
+    )  # fmt: skip
+
+
+def tokenize(weights: Path, text: str, *, add_special: bool = False, parse_special: bool = False) -> tuple[int, ...]:
     """The tokens of one text; `tokens_of` on an `opened` model serves many."""
     with opened(weights, vocabulary_only=True) as model:
         return tokens_of(model, text, add_special=add_special, parse_special=parse_special)
@@ -114,9 +124,7 @@ def tokens_of(
     room = len(raw) + 8  # no token is shorter than a byte; a few are added
     while True:
         tokens = (ctypes.c_int32 * room)()
-        count = model.native.llama_tokenize(
-            model.vocabulary, raw, len(raw), tokens, room, add_special, parse_special
-        )
+        count = model.native.llama_tokenize(model.vocabulary, raw, len(raw), tokens, room, add_special, parse_special)
         if count >= 0:
             return tuple(tokens[:count])
         room = -count

@@ -15,9 +15,7 @@ from edgepack.infra.load import keep_affinity
 _ERROR_LEVEL = 4  # GGML_LOG_LEVEL_ERROR
 _CPU_DEVICE = 0  # GGML_BACKEND_DEVICE_TYPE_CPU
 _AUTO = -1  # LLAMA_FLASH_ATTN_TYPE_AUTO, llama-bench's default
-_NO_MEMORY = re.compile(
-    r"insufficient memory|(failed|unable|cannot) to? ?allocate|out of memory", re.IGNORECASE
-)
+_NO_MEMORY = re.compile(r"insufficient memory|(failed|unable|cannot) to? ?allocate|out of memory", re.IGNORECASE)
 
 _complaints: deque[str] = deque(maxlen=4)
 
@@ -84,9 +82,7 @@ def opened(weights: Path, *, vocabulary_only: bool = False) -> Iterator[OpenMode
     if not handle:
         raise failure(f"{weights}: llama.cpp cannot load it", hint="check that the file is a whole GGUF")
     try:
-        yield OpenModel(
-            native=native, path=weights, handle=handle, vocabulary=native.llama_model_get_vocab(handle)
-        )
+        yield OpenModel(native=native, path=weights, handle=handle, vocabulary=native.llama_model_get_vocab(handle))
     finally:
         native.llama_model_free(handle)
 
@@ -121,9 +117,7 @@ def context(
                 hint="free some memory, or take a smaller context",
             )
         try:
-            native._lib.llama_attach_threadpool(
-                ctypes.c_void_p(handle), ctypes.c_void_p(pool), ctypes.c_void_p(None)
-            )
+            native._lib.llama_attach_threadpool(ctypes.c_void_p(handle), ctypes.c_void_p(pool), ctypes.c_void_p(None))
             yield handle
         finally:
             native.llama_free(handle)

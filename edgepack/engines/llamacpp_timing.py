@@ -38,9 +38,7 @@ def measure(
     """
     with opened(weights) as model:
         return tuple(
-            measure_phase(
-                model, phase, workload=workload, threads=threads, cpus=cpus, on_sample=on_sample, busy=busy
-            )
+            measure_phase(model, phase, workload=workload, threads=threads, cpus=cpus, on_sample=on_sample, busy=busy)
             for phase in workload.phases
         )
 
