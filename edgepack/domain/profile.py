@@ -51,7 +51,7 @@ class BandwidthKind(StrEnum):
     """What a bandwidth counts; figures of different kinds are not compared."""
 
     DECODE = "decode"
-    """bytes of weights times tokens a second, while llama.cpp generates on all big cores"""
+    """bytes of weights times tokens a second, while llama.cpp or a program on top of it generates"""
     READ = "read"
     """bytes loaded by one core"""
     COPY = "copy"
