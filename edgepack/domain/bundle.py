@@ -42,6 +42,16 @@ class RuntimeKind(StrEnum):
     """The programs in runtime/."""
 
 
+class CacheType(StrEnum):
+    """Types of the KV cache, by ggml's names."""
+
+    F32 = "f32"
+    F16 = "f16"
+    BF16 = "bf16"
+    Q8_0 = "q8_0"
+    Q4_0 = "q4_0"
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LicenceName:
     """A model's licence: `spdx` is None where SPDX has no identifier, both where nobody said."""
@@ -72,11 +82,11 @@ class ProfileRef:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RuntimeFlags:
-    """How the runtime is started: context in tokens, KV cache type by ggml's name, micro-batch in tokens."""
+    """How the runtime is started: context and micro-batch in tokens."""
 
     context: int
     threads: int
-    cache_type: str = "f16"
+    cache_type: CacheType = CacheType.F16
     micro_batch: int = 512
 
 

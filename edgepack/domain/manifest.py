@@ -10,6 +10,7 @@ from edgepack.domain.bundle import (
     SUMS,
     BundledModel,
     BundleFacts,
+    CacheType,
     LicenceName,
     Manifest,
     PayloadFile,
@@ -223,7 +224,7 @@ def _flags(table: Table) -> RuntimeFlags:
     flags = RuntimeFlags(
         context=table.whole("context", least=1),
         threads=table.whole("threads", least=1),
-        cache_type=table.text("cache_type"),
+        cache_type=table.choice("cache_type", CacheType),
         micro_batch=table.whole("micro_batch", least=1),
     )
     table.finish()
