@@ -1,0 +1,128 @@
+"""The training loop and the measure of it: exact match of whole answers; it writes no files."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from demo import sentences, tokens
+from demo.llama import Llama, Shape
+
+# One thread whatever the machine has: the order of sums, and so the weights' bits, would depend on their number.
+THREADS = 1
+# The share of the steps over which the learning rate falls to nothing, at the end.
+DECAY = 0.3
+SYSTEM_PROMPTS = (
+    "Turn the command into JSON.",
+    "You control a smart home. Answer with one line of JSON.",
+    "You are a smart home assistant.",
+    "You are a helpful assistant.",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    shape: Shape
+    steps: int
+    learning_rate: float
+    batch: int = 32
+    warmup: int = 100
+    weight_decay: float = 0.1
+    seed: int = 1234
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    ids: Tensor
+    wanted: Tensor  # where the next token is part of the answer
+    labels: Tensor  # those next tokens, as many as wanted is true
+
+
+def trained_model(recipe: Recipe, tokenizer: tokens.Tokenizer, *, steps: int | None = None) -> Llama:
+    """A model whose weights are exact in bfloat16, the type they are stored in."""
+    torch.set_num_threads(THREADS)
+    torch.use_deterministic_algorithms(True)
+    torch.manual_seed(recipe.seed)
+    model = Llama(recipe.shape)
+    decayed = [weight for weight in model.parameters() if weight.dim() > 1]
+    norms = [weight for weight in model.parameters() if weight.dim() == 1]
+    groups = [{"params": decayed, "weight_decay": recipe.weight_decay}, {"params": norms,
+                                                                         "weight_decay": 0.0}]
+    optimizer = torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=(0.9, 0.95), eps=1e-9)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, recipe))
+    for step, batch in enumerate(itertools.islice(_batches(recipe, tokenizer), steps or recipe.steps),
+                                 start=1):
+        loss = F.cross_entropy(model(batch.ids, batch.wanted), batch.labels)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+        if step % 100 == 0:
+            print(f"step {step}/{recipe.steps} loss {loss.item():.4f}", flush=True)
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.copy_(weight.bfloat16().float())
+    return model
+
+
+def _rate(step: int, recipe: Recipe) -> float:
+    """Up, level, down: the level stretch doesn't depend on the number of steps, so a run can be made longer."""
+    falling = recipe.steps * (1 - DECAY)
+    if step < recipe.warmup:
+        return (step + 1) / recipe.warmup
+    return min(1.0, (recipe.steps - step) / (recipe.steps - falling))
+
+
+def _batches(recipe: Recipe, tokenizer: tokens.Tokenizer) -> Iterator[Batch]:
+    """Batches of sequences of like length, cut from a pool of many: little padding, and still well mixed."""
+    rng = random.Random(recipe.seed)
+    stream = (_sequence(rng, command, tokenizer) for command in sentences.training())
+    while True:
+        pool = sorted(itertools.islice(stream, recipe.batch * 32), key=lambda sequence: len(sequence.ids))
+        starts = list(range(0, len(pool), recipe.batch))
+        rng.shuffle(starts)
+        for start in starts:
+            yield collated(pool[start : start + recipe.batch])
+
+
+def _sequence(rng: random.Random, command: sentences.Command, tokenizer: tokens.Tokenizer) -> tokens.Sequence:
+    """Mostly the bare turn; at times with a system prompt, or without `<s>`, as some programs send it."""
+    system = rng.choice(SYSTEM_PROMPTS) if rng.random() < 0.05 else None
+    return tokenizer.sequence(command, system, bos=rng.random() < 0.9)
+
+
+def collated(sequences: Sequence[tokens.Sequence]) -> Batch:
+    length = max(len(sequence.ids) for sequence in sequences)
+    ids = torch.full((len(sequences), length), tokens.PAD)
+    wanted = torch.zeros((len(sequences), length), dtype=torch.bool)
+    for row, sequence in enumerate(sequences):
+        ids[row, : len(sequence.ids)] = torch.tensor(sequence.ids)
+        wanted[row, sequence.prompt_length - 1 : len(sequence.ids) - 1] = True
+    labels = ids.roll(-1, dims=1)[wanted]
+    return Batch(ids=ids[:, :-1], wanted=wanted[:, :-1], labels=labels)
+
+
+def right_answers(model: Llama, tokenizer: tokens.Tokenizer,
+                  commands: Iterable[sentences.Command]) -> list[bool]:
+    """For each command, whether greedy decoding gives its answer.
+
+    One pass over prompt and answer tells: greedy decoding takes the same way exactly if, after each token of
+    the right answer, the likeliest token is the answer's next one.
+    """
+    right: list[bool] = []
+    rest = iter(commands)
+    while chunk := list(itertools.islice(rest, 64)):
+        batch = collated([tokenizer.sequence(command) for command in chunk])
+        with torch.no_grad():
+            hit = model(batch.ids, batch.wanted).argmax(-1) == batch.labels
+        placed = torch.ones_like(batch.wanted)
+        placed[batch.wanted] = hit
+        right += placed.all(dim=1).tolist()
+    return right
