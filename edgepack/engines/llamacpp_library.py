@@ -15,7 +15,7 @@ from edgepack.infra.load import keep_affinity
 _ERROR_LEVEL = 4  # GGML_LOG_LEVEL_ERROR
 _CPU_DEVICE = 0  # GGML_BACKEND_DEVICE_TYPE_CPU
 _AUTO = -1  # LLAMA_FLASH_ATTN_TYPE_AUTO, llama-bench's default
-_NO_MEMORY = re.compile(r"insufficient memory|(failed|unable|cannot) to? ?allocate|out of memory", re.IGNORECASE)
+_NO_MEMORY = re.compile(r"insufficient memory|out of memory|(failed to|unable to|cannot) allocate", re.IGNORECASE)
 
 _complaints: deque[str] = deque(maxlen=4)
 

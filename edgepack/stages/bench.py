@@ -48,6 +48,9 @@ class Patience:
     attempts: int = 3
 
 
+USUAL_PATIENCE = Patience()
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Bench:
     """One measuring: the CPUs used, pinned to and watched, and who waits and listens."""
@@ -91,7 +94,7 @@ def bench(
     pinned = big if max(candidates) <= len(big) else None
     this = _Bench(
         big=big, pinned=pinned, watched=with_siblings(big, root=root) if pinned else None,
-        patience=patience or Patience(), progress=progress, root=root,
+        patience=patience or USUAL_PATIENCE, progress=progress, root=root,
     )  # fmt: skip
     before = _look(this)
     progress.step(f"load {weights.name}")
@@ -132,7 +135,7 @@ def _wait_for_quiet(this: _Bench) -> float | None:
             return busy
         who = f"other programs use {busy:.0%} of a core{_named(programs)}"
         if monotonic() >= until:
-            this.progress.warn(f"{who}; measuring all the same")
+            this.progress.warn(f"{who}; going on all the same")
             return busy
         if not told:
             this.progress.step(f"wait up to {this.patience.quiet_seconds:g} s for a quiet machine: {who}")
@@ -160,15 +163,16 @@ def _settle(
 ) -> tuple[Series, tuple[Series, ...]]:
     """The first stable series, or the least unstable of all attempts, and those not kept."""
     tried: list[Series] = []
-    for attempt in range(this.patience.attempts):
-        if attempt:
-            _wait_for_quiet(this)
+    while True:
         tried.append(_measure(this, model, phase, workload, threads))
         reason = instability(tried[-1])
         if reason is None:
             return tried[-1], tuple(tried[:-1])
-        if attempt + 1 < this.patience.attempts:
-            this.progress.step(f"measure {tried[-1].name} again: {reason}")
+        if len(tried) >= this.patience.attempts:
+            break
+        this.progress.step(f"measure again: {reason}")
+        if (_wait_for_quiet(this) or 0.0) > BUSY_LIMIT:
+            break  # it stays busy: another attempt would see the same
     kept = min(tried, key=lambda series: series.spread)
     return kept, tuple(series for series in tried if series is not kept)
 

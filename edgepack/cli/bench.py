@@ -1,0 +1,176 @@
+"""`edgepack bench`: reads the words, calls the stage, shows the measurement."""
+
+import json
+import os
+from pathlib import Path
+
+import click
+
+from edgepack.cli.options import output_of, output_options
+from edgepack.cli.tables import aligned
+from edgepack.domain.errors import UsageError
+from edgepack.domain.measurement import Measurement, Series, Workload
+from edgepack.domain.measurement_json import measurement_json
+
+_MOST_THREADS = 512  # ggml.h: GGML_MAX_N_THREADS
+
+
+def _thread_counts(context: click.Context, parameter: click.Parameter, words: str | None) -> tuple[int, ...] | None:
+    """Numbers of threads with commas between, each once."""
+    if words is None:
+        return None
+    parts = words.split(",")
+    if not all(part.isdecimal() and 0 < int(part) <= _MOST_THREADS for part in parts):
+        raise click.BadParameter(
+            f"{words!r}: expected numbers from 1 to {_MOST_THREADS} with commas between, as in 1,2,4",
+            ctx=context, param=parameter,
+        )  # fmt: skip
+    return tuple(dict.fromkeys(int(part) for part in parts))
+
+
+@click.command(name="bench")
+@click.argument("weights", type=click.Path(path_type=Path))
+@click.option(
+    "--threads",
+    metavar="N[,N…]",
+    callback=_thread_counts,
+    help="Take the best of these.  [default: 1 to all big cores]",
+)
+@click.option(
+    "-p", "--prompt-tokens", type=click.IntRange(0, 1_000_000), default=512, show_default=True, help="0: no prefill."
+)
+@click.option(
+    "-n", "--generate-tokens", type=click.IntRange(0, 1_000_000), default=128, show_default=True, help="0: no decode."
+)
+@click.option("-r", "--repeats", type=click.IntRange(1), default=5, show_default=True, help="Samples of each.")
+@click.option("--strict", is_flag=True, help="Exit with 6 rather than record an unstable measurement.")
+@click.option("--device", default="local", show_default=True, help="Where to run.")
+@click.option("--out", type=click.Path(path_type=Path), help="Write the measurement, every sample in it, as JSON.")
+@output_options
+@click.pass_context
+def command(
+    context: click.Context,
+    weights: Path,
+    threads: tuple[int, ...] | None,
+    prompt_tokens: int,
+    generate_tokens: int,
+    repeats: int,
+    strict: bool,
+    device: str,
+    out: Path | None,
+) -> None:
+    """Measure tokens/s of the GGUF WEIGHTS, with llama-bench's loop and defaults.
+
+    It waits a while for a quiet machine, tries numbers of threads, pins them to the big cores, and measures
+    again when other programs or a wide spread of samples spoil a series.
+    """
+    from edgepack.engines.llamacpp import identify
+    from edgepack.stages.bench import bench
+
+    _check(prompt_tokens, generate_tokens, device, out)
+    output = output_of(context)
+    size = weights.stat().st_size if weights.is_file() else None
+    with output.bar(f"sha256 of {weights.name}", size, "B") as bar:
+        identified = identify(weights, advance=bar.advance)
+    measurement = bench(
+        identified, threads=threads, progress=output, strict=strict,
+        workload=Workload(prompt_tokens=prompt_tokens, generated_tokens=generate_tokens, repeats=repeats),
+    )  # fmt: skip
+    record = measurement_json(measurement)
+    if out:
+        _write(out, record)
+    output.result(
+        "bench", {"weights": str(weights), "out": out and str(out), "measurement": record},
+        lambda: shown(measurement, out),
+    )  # fmt: skip
+
+
+def _check(prompt_tokens: int, generate_tokens: int, device: str, out: Path | None) -> None:
+    if not prompt_tokens and not generate_tokens:
+        raise UsageError("-p 0 -n 0: nothing to measure", hint="leave out one of the two")
+    if device != "local":
+        raise UsageError(f"--device {device}: only local can be measured yet", hint="leave it out, or give local")
+    if out and not out.absolute().parent.is_dir():
+        raise UsageError(f"--out {out}: no directory {out.parent}", hint="make the directory, or give another path")
+
+
+def _write(path: Path, record: dict[str, object]) -> None:
+    """All of it or nothing."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        partial.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def shown(measurement: Measurement, out: Path | None = None) -> str:
+    """A measurement for people: a line a test, then what it was taken on."""
+    weights = measurement.weights
+    lines = [
+        f"{weights.name}, {weights.quant or 'unknown quantization'}, {weights.parameters / 1e6:,.1f} M parameters, "
+        f"{weights.size / 1e6:,.1f} MB: measured, {'stable' if measurement.stable else 'UNSTABLE'}",
+        *(f"  unstable: {reason}" for reason in measurement.unstable_because),
+        "",
+        aligned(
+            ("test", "threads", "tokens/s", "spread", "samples"),
+            [_row(series) for series in measurement.series],
+            right=frozenset({1, 2, 3, 4}),
+        ),
+        "",
+        *_surroundings(measurement),
+    ]
+    if out:
+        lines += ["", f"written to {out}"]
+    return "\n".join(lines)
+
+
+def _row(series: Series) -> tuple[str, ...]:
+    return (
+        series.name, str(series.threads), f"{series.median:,.2f}", f"± {series.spread / 2:.1%}",
+        str(len(series.samples)),
+    )  # fmt: skip
+
+
+def _surroundings(measurement: Measurement) -> list[str]:
+    seen, runtime = measurement.conditions, measurement.runtime
+    cpus = "not pinned" if measurement.cpus is None else f"on CPUs {', '.join(map(str, measurement.cpus))}"
+    facts = [
+        ("machine", f"{seen.machine}; {seen.cpu}; {seen.system}"),
+        ("threads", f"{measurement.threads}, {cpus}{_swept(measurement.sweep)}"),
+        ("others", None if seen.busy_before is None else f"{seen.busy_before:.0%} of a core before"),
+        ("clocks", _clocks(measurement)),
+        ("heat", _heat(seen.celsius_before, seen.celsius_after)),
+        ("memory", f"{seen.peak_rss / 1e6:,.0f} MB at the most" if seen.peak_rss else None),
+        ("runtime", f"{runtime.name} {runtime.version}, {runtime.build}"),
+        ("date", measurement.date.isoformat()),
+    ]
+    return [f"  {name.ljust(8)} {text}" for name, text in facts if text]
+
+
+def _swept(sweep: tuple[Series, ...]) -> str:
+    """What each number of threads gave in the quick look."""
+    if not sweep:
+        return ""
+    counts = dict.fromkeys(series.threads for series in sweep)
+    looks = (
+        f"{count}: " + " / ".join(f"{series.median:,.1f}" for series in sweep if series.threads == count)
+        for count in counts
+    )
+    return f" (tried {', '.join(looks)} tokens/s)"
+
+
+def _clocks(measurement: Measurement) -> str | None:
+    seen = measurement.conditions
+    parts = [
+        f"governor {seen.governor}" if seen.governor else None,
+        f"{seen.mhz_after:,.0f} of {seen.mhz_limit:,.0f} MHz after" if seen.mhz_after and seen.mhz_limit else None,
+        None if seen.throttled is None else "throttled" if seen.throttled else "not throttled",
+    ]
+    return ", ".join(part for part in parts if part) or None
+
+
+def _heat(before: float | None, after: float | None) -> str | None:
+    if before is None or after is None:
+        return None
+    return f"{before:.0f} °C before, {after:.0f} °C after"
