@@ -9,9 +9,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 from random import Random
+from threading import Lock
 
 import huggingface_hub
 import pytest
@@ -19,7 +21,7 @@ from huggingface_hub import constants
 
 from edgepack.domain.checkpoint import INDEX, Checkpoint
 from edgepack.domain.errors import BadInputError, EdgepackError, ExitCode, NetworkError, NoSpaceError, UsageError
-from edgepack.domain.progress import Silent
+from edgepack.domain.progress import Bar, Silent
 from edgepack.infra.hub import Patience, fetch_repository
 from tests.fakes.hub import FakeHub, Refusal, serve_hub
 
@@ -365,6 +367,30 @@ def test_a_cut_download_goes_on_where_it_stopped(hub: FakeHub, cache: Path) -> N
     hub.cuts[WEIGHTS] = [1_200_000, 100_000]
     assert fetched(cache).path(WEIGHTS).read_bytes() == FILES[WEIGHTS]
     assert [request.range for request in hub.asked(WEIGHTS)] == [None, "bytes=1200000-", "bytes=1300000-"]
+
+
+@pytest.mark.parametrize("ignores_ranges", [False, True])
+def test_the_bar_counts_every_byte_once_whatever_happens(hub: FakeHub, cache: Path, ignores_ranges: bool) -> None:
+    class Heard(Silent):
+        total: int | None = None
+        done = 0
+
+        @contextmanager
+        def bar(self, label: str, total: int | None, unit: str) -> Iterator[Bar]:
+            self.total, self.done = total, 0
+            yield self
+
+        def advance(self, amount: int) -> None:
+            with lock:
+                self.done += amount
+
+    lock, heard = Lock(), Heard()
+    hub.ignores_ranges = ignores_ranges
+    hub.cuts[WEIGHTS] = [1_200_000, 100_000]
+    fetch_repository(
+        MODEL, None, cache=cache, progress=heard, offline=False, patience=Patience(attempts=4, first_wait=0.01)
+    )
+    assert heard.done == heard.total == sum(len(FILES[name]) for name in NEEDED)
 
 
 def test_a_line_that_is_cut_again_and_again_ends_and_the_next_run_goes_on(hub: FakeHub, cache: Path) -> None:
