@@ -16,7 +16,7 @@ from edgepack.formats.reader import Kind, Member
 from edgepack.formats.sums import CHUNK
 
 _BLOCK = 512
-_MOST_MEMBERS = 4096
+_MOST_HEADERS = 4096
 _MOST_EXTENDED = 64 << 10
 """Bytes of one extended header; a path and a size need a few hundred."""
 _NOT_A_TAR = "name a bundle's directory or its .tar; unpack a compressed one first"
@@ -70,8 +70,10 @@ class TarReader:
     def _scan(self) -> Iterator[Member]:
         """Every member with its whole path; extended headers are folded into the members they belong to."""
         total = os.fstat(self._file.fileno()).st_size
-        position, pending = 0, _Extended()
+        position, pending, seen = 0, _Extended(), 0
         while (block := self._block(position)) != bytes(_BLOCK):
+            if (seen := seen + 1) > _MOST_HEADERS:
+                self._fail(f"more than {_MOST_HEADERS} headers")
             header = self._header(block, position)
             start, size = position + _BLOCK, header.size
             if header.kind in (b"x", b"L"):

@@ -1,0 +1,172 @@
+"""manifest.json: written the same everywhere, read strictly."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgepack.domain.bundle import (
+    BundleFacts,
+    Manifest,
+    PayloadFile,
+    is_safe_name,
+    is_safe_path,
+)
+from edgepack.domain.errors import BadInputError
+from edgepack.domain.manifest import manifest_json, parse_manifest
+from tests.formats.bundles import FACTS
+
+WEIGHTS = PayloadFile(path="model/tiny.gguf", size=5, sha256="a" * 64)
+RUN = PayloadFile(path="run", size=7, sha256="b" * 64, executable=True)
+LICENCE = PayloadFile(path="LICENSES/LICENSE", size=3, sha256="c" * 64)
+MANIFEST = Manifest(facts=FACTS, weights=WEIGHTS, files=(LICENCE, WEIGHTS, RUN))
+VALUES: dict[str, Any] = json.loads(manifest_json(MANIFEST))
+SCHEMA = Path(__file__).parents[2] / "docs" / "schemas" / "manifest.schema.json"
+
+
+def text_of(values: dict[str, Any]) -> str:
+    return json.dumps(values, indent=2, sort_keys=True) + "\n"
+
+
+def changed(*place: str | int, to: object) -> str:
+    """The manifest's text with one value changed."""
+    values = json.loads(json.dumps(VALUES))
+    inner = values
+    for key in place[:-1]:
+        inner = inner[key]
+    inner[place[-1]] = to
+    return text_of(values)
+
+
+def leaves(values: Any, place: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    if isinstance(values, dict):
+        for key, value in values.items():
+            yield from leaves(value, (*place, key))
+    elif isinstance(values, list):
+        for index, value in enumerate(values):
+            yield from leaves(value, (*place, index))
+    else:
+        yield place
+
+
+def test_what_is_written_is_read_again() -> None:
+    assert parse_manifest(manifest_json(MANIFEST)) == MANIFEST
+
+
+def test_optional_facts_may_be_absent() -> None:
+    model = replace(FACTS.model, revision=None, licence=replace(FACTS.model.licence, name=None, spdx=None))
+    facts = replace(FACTS, plan=None, checkpoint=None, quantization=None, model=model)
+    manifest = replace(MANIFEST, facts=facts)
+    assert parse_manifest(manifest_json(manifest)) == manifest
+
+
+def test_the_text_has_sorted_keys_two_spaces_and_a_final_newline() -> None:
+    text = manifest_json(MANIFEST)
+    assert text == text_of(json.loads(text))
+    assert text.endswith("}\n")
+    assert text.isascii()
+
+
+def test_the_manifest_follows_its_schema() -> None:
+    schema = json.loads(SCHEMA.read_text())
+    jsonschema.Draft202012Validator.check_schema(schema)
+    jsonschema.validate(VALUES, schema)
+
+
+@pytest.mark.parametrize("place", list(leaves(VALUES)), ids=lambda place: ".".join(map(str, place)))
+def test_every_value_of_another_type_is_refused(place: tuple[str | int, ...]) -> None:
+    with pytest.raises(BadInputError, match=r"^manifest\.json: "):
+        parse_manifest(changed(*place, to={"not": "this"}))
+
+
+@pytest.mark.parametrize("key", sorted(VALUES))
+def test_every_key_is_needed(key: str) -> None:
+    values = {name: value for name, value in VALUES.items() if name != key}
+    with pytest.raises(BadInputError):
+        parse_manifest(text_of(values))
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (changed("files", 1, "size", to="5"), r"files\[1\]\.size: expected int, got string"),
+        (changed("files", 1, "path", to="../x"), r"files\[1\]\.path: '\.\./x' cannot be a payload file"),
+        (changed("files", 1, "path", to="/x"), "cannot be a payload file"),
+        (changed("files", 1, "path", to="SHA256SUMS"), "cannot be a payload file"),
+        (changed("files", 1, "path", to="evidence/x"), "cannot be a payload file"),
+        (changed("files", 2, "path", to="MODEL/TINY.gguf"), "stands there twice"),
+        (changed("files", 2, "path", to="model/tiny.gguf/x"), "lies inside another file"),
+        (changed("files", 2, "sha256", to="B" * 64), "64 lower-case hexadecimal digits"),
+        (changed("weights", "path", to="run2"), "is not among the files"),
+        (changed("weights", "size", to=6), "differs from the one among the files"),
+        (changed("sizes", "payload", to=1), "sizes: do not agree"),
+        (changed("over_3b", to=True), "does not agree with 120000 parameters"),
+        (changed("licences", to=[]), "are not the files in LICENSES/"),
+        (changed("plan", "total_bytes", to=1), "is not the sum"),
+        (changed("model", "origin", to="/home/someone/model"), "is a path"),
+        (changed("name", to="a b"), "letters, digits"),
+        (changed("flags", "cache_type", to="; rm -rf /"), "flags.cache_type"),
+        (changed("sample_prompt", to="a\nb"), "one line of text"),
+        (changed("schema", to="edgepack.bundle/2"), "schema: expected edgepack.bundle/1, got 'edgepack.bundle/2'"),
+        (changed("more", to=1), "more: unknown key"),
+        ("{", "not JSON"),
+        ("[]", "expected a JSON object"),
+        ("[" * 100_000, "not JSON"),
+        (manifest_json(MANIFEST).replace('"run"', '"r\\u0075n"'), "not written as edgepack writes it"),
+        (manifest_json(MANIFEST)[:-3] + ',\n  "name": "again"\n}\n', "a key stands twice"),
+    ],
+)
+def test_an_error_names_the_place(text: str, says: str) -> None:
+    with pytest.raises(BadInputError, match=says):
+        parse_manifest(text)
+
+
+@given(st.text(max_size=300))
+def test_no_text_ends_in_anything_but_an_error_of_ours(text: str) -> None:
+    with pytest.raises(BadInputError):
+        parse_manifest(text)
+
+
+def test_more_than_three_billion_parameters_are_said() -> None:
+    facts = replace(FACTS, model=replace(FACTS.model, parameters=3_000_000_001))
+    assert facts.over_3b
+    assert not FACTS.over_3b
+    assert json.loads(manifest_json(replace(MANIFEST, facts=facts)))["over_3b"] is True
+
+
+def test_the_memory_needed_is_the_plan_or_else_the_weights() -> None:
+    assert MANIFEST.memory_needed == 1024 + 2048 + 4096
+    assert replace(MANIFEST, facts=replace(FACTS, plan=None)).memory_needed == WEIGHTS.size
+
+
+@pytest.mark.parametrize("name", ["a", "LICENSE", "Qwen2.5-0.5B+x_1.gguf"])
+def test_plain_names_are_safe(name: str) -> None:
+    assert is_safe_name(name)
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", ".hidden", "-rf", "a b", "a/b", "a\n", "a'b", "é", "a.", "x" * 101])
+def test_other_names_are_not(name: str) -> None:
+    assert not is_safe_name(name)
+
+
+@pytest.mark.parametrize("path", ["/a", "a//b", "a/../b", "./a", "a/", "a\\b", "a/" * 200 + "a"])
+def test_paths_that_could_leave_are_not_safe(path: str) -> None:
+    assert not is_safe_path(path)
+
+
+@pytest.mark.parametrize("origin", ["/srv/models/x", "~/x", "./x", "../x", "C:\\x", "C:/x"])
+def test_facts_hold_no_path_of_the_machine(origin: str) -> None:
+    with pytest.raises(ValueError, match="is a path of this machine"):
+        replace(FACTS, model=replace(FACTS.model, origin=origin))
+
+
+@pytest.mark.parametrize("change", [{"name": "../x"}, {"sample_prompt": "a\nb"}, {"sample_prompt": " "}])
+def test_facts_refuse_what_a_script_could_not_hold(change: dict[str, str]) -> None:
+    with pytest.raises(ValueError):
+        BundleFacts(**{field: getattr(FACTS, field) for field in FACTS.__slots__} | change)

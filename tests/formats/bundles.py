@@ -1,0 +1,79 @@
+"""What the tests of bundles share: facts, contents, and a file that begins like a GGUF and is not one."""
+
+import random
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from edgepack.domain.bundle import (
+    BundledModel,
+    BundleFacts,
+    Format,
+    LicenceName,
+    PinnedSource,
+    PredictedMemory,
+    ProfileRef,
+    Provenance,
+    RuntimeFlags,
+)
+from edgepack.domain.progress import Silent
+from edgepack.domain.quant import Quant
+from edgepack.stages.bundle import Bundle, BundleContents, write_bundle
+
+FACTS = BundleFacts(
+    name="tiny-q4_0-rpi5-8gb",
+    model=BundledModel(
+        name="tiny",
+        origin="Example/Tiny-Instruct",
+        revision="0123456789abcdef0123456789abcdef01234567",
+        architecture="llama",
+        parameters=120_000,
+        licence=LicenceName(name="Apache License 2.0", spdx="Apache-2.0"),
+    ),
+    checkpoint="c" * 64,
+    quantization=Quant.Q4_0,
+    profile=ProfileRef(name="rpi5-8gb", digest="d" * 64),
+    flags=RuntimeFlags(context=256, threads=4),
+    provenance=Provenance(
+        edgepack="0.1.0", llama_cpp=PinnedSource(name="llama-cpp-python", version="0.3.36", sha256="e" * 64)
+    ),
+    plan=PredictedMemory(parts=(("compute", 1024), ("kv_cache", 2048), ("weights", 4096))),
+    sample_prompt='What\'s "it" & $HOME?',
+)
+EVIDENCE = {"measurement.json": b'{"tokens": 1}\n'}
+
+
+def fake_gguf(path: Path, *, size: int = 70_000, seed: int = 1) -> Path:
+    """Bytes that are the same for the same seed and begin as every GGUF does."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"GGUF\x03\0\0\0" + random.Random(seed).randbytes(size - 8))
+    return path
+
+
+def contents(
+    directory: Path,
+    *,
+    weights: Path | None = None,
+    facts: BundleFacts = FACTS,
+    evidence: Mapping[str, bytes] = EVIDENCE,
+) -> BundleContents:
+    """Contents whose files lie in `directory`."""
+    weights = weights or fake_gguf(directory / "blob")
+    licence = directory / "LICENSE"
+    licence.write_text("Do as you like.\n")
+    return BundleContents(facts=facts, weights=weights, licence_files=(licence,), evidence=evidence)
+
+
+def make_bundle(
+    directory: Path, format: Format = Format.DIR, *, weights: Path | None = None, facts: BundleFacts = FACTS
+) -> Bundle:
+    """A good bundle in `directory`/out, made from files beside it."""
+    directory.mkdir(parents=True, exist_ok=True)
+    name = facts.name + (".tar" if format is Format.TAR else "")
+    made = contents(directory, weights=weights, facts=facts)
+    return write_bundle(made, destination=directory / "out" / name, format=format, progress=Silent())
+
+
+def with_prompt(prompt: str) -> BundleFacts:
+    """The facts, with another sample prompt."""
+    return replace(FACTS, sample_prompt=prompt)
