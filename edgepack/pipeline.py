@@ -1,1 +1,218 @@
 """The story of a build, in plain typed calls."""
+
+import json
+import os
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from edgepack import __version__
+from edgepack.domain.bundle import (
+    BundledModel,
+    BundleFacts,
+    Format,
+    LicenceName,
+    PredictedMemory,
+    ProfileRef,
+    Provenance,
+    RuntimeFlags,
+)
+from edgepack.domain.errors import UsageError
+from edgepack.domain.measurement import Measurement, Workload
+from edgepack.domain.measurement_json import measurement_json, parse_measurement
+from edgepack.domain.plan import Plan
+from edgepack.domain.profile import Profile, profile_toml
+from edgepack.domain.progress import Progress
+from edgepack.domain.quant import Quant
+from edgepack.domain.source import Source
+from edgepack.domain.weights import Weights
+from edgepack.infra.library import load_catalogue, load_profile
+from edgepack.infra.machine import host_profile
+from edgepack.infra.observations import Observations
+from edgepack.infra.pins import llama_cpp_pin
+from edgepack.infra.store import Store, home
+from edgepack.stages.bench import bench
+from edgepack.stages.bundle import Bundle, BundleContents, write_bundle
+from edgepack.stages.convert import Opened, convert, file_stem, open_checkpoint, plan
+from edgepack.stages.fetch import fetch
+from edgepack.stages.verify import Verdict, verify
+
+USUAL_CONTEXT = 4096
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Order:
+    """What the user asked for; the rest is decided on the way."""
+
+    profile: str
+    source: Source
+    quant: Quant | None = None
+    context: int | None = None
+    format: Format = Format.DIR
+    out: Path | None = None
+    offline: bool = False
+    allow_over_3b: bool = False
+    force: bool = False
+    threads: int | None = None
+    """Threads that convert; None: as many as this process may use."""
+    measure: bool = True
+    measure_again: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Planned:
+    """What a build would make: known from the checkpoint's headers, before any weight is read."""
+
+    profile: Profile
+    opened: Opened
+    plan: Plan
+    name: str
+    """The bundle's."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Built:
+    """A bundle that was checked, and what is known of it."""
+
+    planned: Planned
+    weights: Weights
+    measurement: Measurement | None
+    bundle: Bundle
+    verdict: Verdict
+
+
+def prepare(order: Order, progress: Progress) -> Planned:
+    """Profile and checkpoint to the candidate that would be built."""
+    profile = load_profile(order.profile)
+    checkpoint = fetch(order.source, cache=home() / "hub", progress=progress, offline=order.offline)
+    opened = open_checkpoint(checkpoint, allow_over_3b=order.allow_over_3b)
+    chosen = plan(
+        opened,
+        quant=order.quant,
+        context=_context(order.context, opened),
+        budget=profile.memory_budget,
+        force=order.force,
+    )
+    name = file_stem(opened.name, chosen.chosen.quant, profile.name)
+    return Planned(profile=profile, opened=opened, plan=chosen, name=name)
+
+
+def build(order: Order, progress: Progress) -> Built:
+    """The whole way from an order to a verified bundle; what was done before is only looked up."""
+    planned = prepare(order, progress)
+    progress.step(f"chosen {planned.plan.chosen.quant}: {planned.plan.reason}")
+    weights = convert(
+        planned.opened,
+        planned.plan.chosen.quant,
+        llama_cpp=llama_cpp_pin().version,
+        store=Store(home()),
+        threads=order.threads or len(os.sched_getaffinity(0)),
+        progress=progress,
+    )
+    measurement = _measured(weights, order, progress) if order.measure else None
+    bundle = write_bundle(
+        _contents(planned, weights, measurement),
+        destination=order.out or Path(planned.name + (".tar" if order.format is Format.TAR else "")),
+        format=order.format,
+        progress=progress,
+    )
+    return Built(
+        planned=planned,
+        weights=weights,
+        measurement=measurement,
+        bundle=bundle,
+        verdict=_verified(bundle, progress),
+    )
+
+
+def _context(asked: int | None, opened: Opened) -> int:
+    limit = opened.conversion.context_length
+    if asked is None:
+        return min(USUAL_CONTEXT, limit)
+    if asked > limit:
+        raise UsageError(
+            f"--ctx {asked}: {opened.name} was made for {limit} tokens", hint=f"ask for {limit} or fewer"
+        )
+    return asked
+
+
+def _measured(weights: Weights, order: Order, progress: Progress) -> Measurement:
+    """Measured now, or the last measurement of these bytes on this machine, with its date said aloud."""
+    observations = Observations(home())
+    subject = (weights.sha256, profile_toml(host_profile()), llama_cpp_pin().version)
+    seen = observations.latest("measurement", *subject)
+    if seen and not order.measure_again:
+        measurement = parse_measurement(json.loads(seen), subject="the kept measurement")
+        progress.step(
+            f"measured on {measurement.date:%Y-%m-%d %H:%M} UTC on this machine; --measure-again measures now"
+        )
+        return measurement
+    measurement = bench(weights, workload=Workload(), threads=None, progress=progress)
+    observations.keep(json.dumps(measurement_json(measurement)), "measurement", *subject)
+    return measurement
+
+
+def _verified(bundle: Bundle, progress: Progress) -> Verdict:
+    """Every byte is checked each time; the model is asked once for the same payload on the same machine."""
+    observations = Observations(home())
+    subject = (bundle.payload_digest, bundle.format, profile_toml(host_profile()))
+    asked = observations.latest("answer", *subject) is not None
+    verdict = verify(bundle.path, run_model=not asked, progress=progress)
+    if verdict.answer:
+        observations.keep(json.dumps({"text": verdict.answer.text}), "answer", *subject)
+    return verdict
+
+
+def _contents(planned: Planned, weights: Weights, measurement: Measurement | None) -> BundleContents:
+    checkpoint = planned.opened.checkpoint
+    facts = BundleFacts(
+        name=planned.name,
+        model=_model(planned, weights),
+        checkpoint=checkpoint.digest,
+        quantization=planned.plan.chosen.quant,
+        profile=ProfileRef(
+            name=planned.profile.name, digest=sha256(profile_toml(planned.profile).encode()).hexdigest()
+        ),
+        flags=RuntimeFlags(context=planned.plan.context, threads=max(1, planned.profile.big_cores)),
+        provenance=Provenance(edgepack=__version__, llama_cpp=llama_cpp_pin()),
+        plan=PredictedMemory(parts=planned.plan.chosen.memory.parts),
+    )
+    terms = tuple(checkpoint.path(file.name) for file in checkpoint.files if _is_terms(file.name))
+    return BundleContents(
+        facts=facts,
+        weights=weights.path,
+        weights_sha256=weights.sha256,
+        licence_files=terms,
+        evidence=_evidence(measurement),
+    )
+
+
+def _model(planned: Planned, weights: Weights) -> BundledModel:
+    checkpoint = planned.opened.checkpoint
+    origin = checkpoint.origin.removeprefix("hub:")
+    listed = load_catalogue().find(origin)
+    said = planned.opened.licence
+    licence = (
+        LicenceName(name=listed.licence.name, spdx=listed.licence.spdx)
+        if listed
+        else LicenceName(name=said, spdx=None)
+    )
+    return BundledModel(
+        name=planned.opened.name,
+        origin=origin,
+        revision=checkpoint.revision,
+        architecture=weights.architecture,
+        parameters=weights.parameters,
+        licence=licence,
+    )
+
+
+def _is_terms(name: str) -> bool:
+    return name.lower().startswith(("license", "licence", "notice", "use_policy", "copying"))
+
+
+def _evidence(measurement: Measurement | None) -> dict[str, bytes]:
+    if measurement is None:
+        return {}
+    record = json.dumps(measurement_json(measurement), indent=2, sort_keys=True)
+    return {"measurement.json": f"{record}\n".encode()}

@@ -1,11 +1,13 @@
 """Where everything lies in the GGUF: keys and tensor table written first, the bytes of tensors placed after."""
 
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 
 import gguf
 import numpy as np
 
+from edgepack.convert.head import pack_head
 from edgepack.convert.tensors import Source
 from edgepack.domain.quant import TensorType
 
@@ -53,17 +55,18 @@ def write_head(
     writer: gguf.GGUFWriter, path: Path, tensors: list[tuple[Source, TensorType]]
 ) -> tuple[tuple[Placed, ...], int]:
     """Write header, keys and tensor table to `path`; returns where each tensor goes, and the file's size."""
-    writer.write_header_to_file(path)
-    writer.write_kv_data_to_file()
-    writer.write_ti_data_to_file()
-    writer.close()
-    position = _aligned(path.stat().st_size)
-    placed = []
-    for source, type in tensors:
-        tensor = Placed(source=source, type=type, offset=position)
-        placed.append(tensor)
-        position = _aligned(position + tensor.size)
-    return tuple(placed), position
+    offsets = list(accumulate((_aligned(tensor_bytes(*tensor)) for tensor in tensors), initial=0))
+    entries = [
+        (source.name, source.shape, type, offset) for (source, type), offset in zip(tensors, offsets, strict=False)
+    ]
+    head = pack_head(writer.kv_data[0], entries)
+    path.write_bytes(head)
+    base = _aligned(len(head))
+    placed = tuple(
+        Placed(source=source, type=type, offset=base + offset)
+        for (source, type), offset in zip(tensors, offsets, strict=False)
+    )
+    return placed, base + offsets[-1]
 
 
 def _aligned(position: int) -> int:

@@ -96,3 +96,13 @@ def _space_prefix(directory: Path, writer: gguf.GGUFWriter) -> None:
     config = Config(path=path, table=read_json(path) if path.is_file() else {})
     if config.has("add_prefix_space"):
         writer.add_add_space_prefix(config.flag("add_prefix_space"))
+
+
+def card_licence(directory: Path) -> str | None:
+    """The licence that the model card's front matter names, in its own word."""
+    try:
+        card = gguf.Metadata.load_model_card(directory)
+    except (yaml.YAMLError, ValueError, TypeError, AttributeError):
+        return None  # writing the keys has complained of it already
+    licence = card.get("license_name") or card.get("license")
+    return licence if isinstance(licence, str) else None

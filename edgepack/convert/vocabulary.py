@@ -15,6 +15,7 @@ import gguf
 
 from edgepack.convert.config import Config, read_json
 from edgepack.convert.family import VocabularyKind
+from edgepack.convert.special_tokens import read_special_tokens, write_special_tokens
 from edgepack.domain.errors import BadInputError
 
 if TYPE_CHECKING:
@@ -82,21 +83,8 @@ def write_vocabulary(vocabulary: Vocabulary, directory: Path, config: Config, wr
     if vocabulary.scored:
         writer.add_token_scores([token.score for token in vocabulary.tokens])
     writer.add_token_types([int(token.type) for token in vocabulary.tokens])
-    _write_special_tokens(vocabulary, directory, writer)
-
-
-def _write_special_tokens(vocabulary: Vocabulary, directory: Path, writer: gguf.GGUFWriter) -> None:
-    # The gguf package reads tokenizer_config.json and the rest without checking their shapes.
-    try:
-        special = gguf.SpecialVocab(
-            directory,
-            load_merges=vocabulary.merged,
-            n_vocab=None if vocabulary.merged else len(vocabulary.tokens),
-        )
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
-        what = f"{directory}: tokenizer files are malformed ({type(error).__name__}: {error})"
-        raise BadInputError(what, hint=_TOKENIZER_HINT) from error
-    special.add_to_gguf(writer, quiet=True)
+    size = None if vocabulary.merged else len(vocabulary.tokens)
+    write_special_tokens(read_special_tokens(directory, merged=vocabulary.merged, size=size), writer)
 
 
 def looks_special(text: str) -> bool:

@@ -28,7 +28,7 @@ class AttentionShape:
         return 2 * self.layers * self.kv_heads * self.head_dim * context * _F16_BYTES
 
     def compute(self, micro_batch: int) -> int:
-        """Bytes of the graph's buffers: logits of a whole micro-batch, which llama.cpp reserves, outweigh the rest."""
+        """Bytes of the graph's buffers: the logits of a micro-batch, which llama.cpp reserves, outweigh the rest."""
         return micro_batch * (self.vocabulary + self.hidden + 2 * self.feed_forward) * _F32_BYTES
 
 
@@ -104,9 +104,7 @@ def choose(
         candidate = plan(quant)
         if candidate.memory.total <= budget:
             reason = _reason(candidate, budget, ruled_out)
-            return Plan(
-                chosen=candidate, context=context, budget=budget, reason=reason, ruled_out=tuple(ruled_out)
-            )
+            return Plan(chosen=candidate, context=context, budget=budget, reason=reason, ruled_out=tuple(ruled_out))
         ruled_out.append(candidate)
     least = min(ruled_out, key=lambda candidate: candidate.memory.total)
     if force:
@@ -120,9 +118,7 @@ def choose(
 
 
 def _reason(candidate: Candidate, budget: int, ruled_out: list[Candidate]) -> str:
-    larger = (
-        f"; {ruled_out[-1].quant} would need {_mib(ruled_out[-1].memory.total)}" if ruled_out else ""
-    )
+    larger = f"; {ruled_out[-1].quant} would need {_mib(ruled_out[-1].memory.total)}" if ruled_out else ""
     return f"{candidate.quant} needs {_mib(candidate.memory.total)} of {_mib(budget)}{larger}"
 
 

@@ -1,6 +1,7 @@
 """Checkpoint to weights: planned by the profile's memory, made once in the store."""
 
 import json
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 from edgepack import __version__
 from edgepack.convert import blocks
 from edgepack.convert.layout import tensor_bytes
+from edgepack.convert.metadata import card_licence
 from edgepack.convert.onepass import Conversion, open_conversion, write_gguf
 from edgepack.domain.checkpoint import Checkpoint
 from edgepack.domain.errors import BadInputError
@@ -21,6 +23,7 @@ from edgepack.infra.store import Entry, Store, require_space
 
 _LIMIT = 3_000_000_000
 _MICRO_BATCH = 512
+_LONGEST_NAME = 96
 # Raised whenever the bytes that a conversion gives change: it is part of every key.
 _CONVERTER = "edgepack-convert/1"
 
@@ -33,12 +36,22 @@ class Opened:
     conversion: Conversion
 
     @property
+    def name(self) -> str:
+        return self.conversion.name
+
+    @property
     def parameters(self) -> int:
         return self.conversion.parameters
 
+    @property
+    def licence(self) -> str | None:
+        """What the model card calls its licence."""
+        return card_licence(self.checkpoint.directory)
 
-def open_checkpoint(checkpoint: Checkpoint, name: str, *, allow_over_3b: bool) -> Opened:
+
+def open_checkpoint(checkpoint: Checkpoint, *, allow_over_3b: bool) -> Opened:
     """Read config and headers, and count the parameters; raises BadInputError, also for one over 3 B."""
+    name = checkpoint.origin.rpartition(":")[2].rpartition("/")[2]
     conversion = open_conversion(checkpoint.directory, name)
     if conversion.parameters > _LIMIT and not allow_over_3b:
         raise BadInputError(
@@ -57,7 +70,9 @@ def plan(opened: Opened, *, quant: Quant | None, context: int, budget: int, forc
     )  # fmt: skip
 
 
-def convert(opened: Opened, quant: Quant, *, llama_cpp: str, store: Store, threads: int, progress: Progress) -> Weights:
+def convert(
+    opened: Opened, quant: Quant, *, llama_cpp: str, store: Store, threads: int, progress: Progress
+) -> Weights:
     """The weights at `quant`, out of the store or made now. `llama_cpp` names the pinned version."""
     conversion = opened.conversion
     step = Step(
@@ -85,6 +100,27 @@ def convert(opened: Opened, quant: Quant, *, llama_cpp: str, store: Store, threa
     return _weights(entry, conversion, quant)
 
 
+def convert_to(path: Path, opened: Opened, quant: Quant, *, threads: int, progress: Progress) -> Weights:
+    """The weights at `quant`, written to `path` past the store; an error leaves what stood there."""
+    conversion = opened.conversion
+    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        progress.step(f"converting {conversion.name} to {quant}")
+        write_gguf(conversion, quant, partial, threads=threads, progress=progress)
+        digest, size = sha256_of(partial), partial.stat().st_size
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return _described(conversion, quant, path=path, digest=digest, size=size)
+
+
+def _described(conversion: Conversion, quant: Quant, *, path: Path, digest: str, size: int) -> Weights:
+    return Weights(
+        path=path, sha256=digest, size=size, name=conversion.name, architecture=conversion.architecture,
+        quant=quant, parameters=conversion.parameters, context_length=conversion.context_length,
+    )  # fmt: skip
+
+
 def _weights(entry: Entry, conversion: Conversion, quant: Quant) -> Weights:
     said = json.loads((entry.path / "weights.json").read_text())
     path = entry.path / said["file"]
@@ -92,17 +128,15 @@ def _weights(entry: Entry, conversion: Conversion, quant: Quant) -> Weights:
         raise BadInputError(
             f"{path}: not as it was made", hint="something changed the store; run: edgepack cache prune --all"
         )
-    return Weights(
-        path=path, sha256=said["sha256"], size=said["size"], name=conversion.name,
-        architecture=conversion.architecture, quant=quant, parameters=conversion.parameters,
-        context_length=conversion.context_length,
-    )  # fmt: skip
+    return _described(conversion, quant, path=path, digest=said["sha256"], size=said["size"])
 
 
-def file_stem(name: str, quant: Quant) -> str:
-    """A file name for the weights: the model's name and quantization, letters that any system takes."""
-    kept = "".join(letter if letter.isalnum() or letter in "._-" else "-" for letter in name)
-    return f"{kept}-{quant}"
+def file_stem(*words: str) -> str:
+    """The words as one file name, in letters that any system takes."""
+    kept = (
+        letter if letter.isascii() and (letter.isalnum() or letter in "._-") else "-" for letter in "-".join(words)
+    )
+    return "".join(kept).lstrip("._-")[:_LONGEST_NAME] or "model"
 
 
 def _candidate(conversion: Conversion, quant: Quant, context: int) -> Candidate:

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import gguf
 import numpy as np
 import numpy.typing as npt
+
+from tests.fakes.gguf_raw import keys_of
 
 LLAMA3_SPLIT = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*"
@@ -86,8 +87,7 @@ def shapes(recipe: Recipe, config: Mapping[str, Any]) -> dict[str, tuple[int, ..
 def _write_weights(recipe: Recipe, config: Mapping[str, Any], directory: Path) -> None:
     random = np.random.default_rng(seed=sum(recipe.name.encode()))
     tensors = {
-        name: encode(random_weights(random, shape), recipe.dtype)
-        for name, shape in shapes(recipe, config).items()
+        name: encode(random_weights(random, shape), recipe.dtype) for name, shape in shapes(recipe, config).items()
     }
     stored = {name: (recipe.dtype, shapes(recipe, config)[name], data) for name, data in tensors.items()}
     if recipe.shards == 1:
@@ -145,19 +145,11 @@ def write_safetensors(path: Path, tensors: Mapping[str, tuple[str, tuple[int, ..
 # --- vocabularies, rebuilt from the pinned source's ggml-vocab-*.gguf ---
 
 
-def _vocabulary(path: Path) -> tuple[list[str], list[int], gguf.GGUFReader]:
-    reader = gguf.GGUFReader(path)
-    tokens = reader.fields["tokenizer.ggml.tokens"].contents()
-    types = reader.fields["tokenizer.ggml.token_type"].contents()
-    return tokens, types, reader
-
-
 def _byte_level(directory: Path, source: Path, *, qwen: bool) -> int:
-    tokens, types, reader = _vocabulary(source)
-    merges = reader.fields["tokenizer.ggml.merges"].contents()
-    vocabulary = {
-        text: index for index, (text, type) in enumerate(zip(tokens, types, strict=True)) if type == 1
-    }
+    keys = keys_of(source)
+    tokens, types = keys["tokenizer.ggml.tokens"], keys["tokenizer.ggml.token_type"]
+    merges = keys["tokenizer.ggml.merges"]
+    vocabulary = {text: index for index, (text, type) in enumerate(zip(tokens, types, strict=True)) if type == 1}
     added = [
         {"id": index, "content": text, "single_word": False, "lstrip": False, "rstrip": False,
          "normalized": False, "special": type == 3}
@@ -194,8 +186,7 @@ def _byte_level(directory: Path, source: Path, *, qwen: bool) -> int:
         "clean_up_tokenization_spaces": False,
     }
     if qwen:
-        settings |= {"add_bos_token": False, "add_prefix_space": False, "bos_token": None, "eos_token": "<|im_end|>",
-                     "pad_token": "<|endoftext|>", "unk_token": None, "tokenizer_class": "Qwen2Tokenizer"}  # fmt: skip
+        settings |= {"add_bos_token": False, "add_prefix_space": False, "bos_token": None, "eos_token": "<|im_end|>", "pad_token": "<|endoftext|>", "unk_token": None, "tokenizer_class": "Qwen2Tokenizer"}  # fmt: skip
     else:
         settings |= {
             "bos_token": "<|begin_of_text|>",
@@ -229,13 +220,11 @@ def _llama3(directory: Path, vocabularies: Path, _recipe: Recipe) -> int:
 
 
 def _sentencepiece(directory: Path, vocabularies: Path, recipe: Recipe) -> int:
-    tokens, types, reader = _vocabulary(vocabularies / "ggml-vocab-llama-spm.gguf")
-    scores = reader.fields["tokenizer.ggml.scores"].contents()
+    keys = keys_of(vocabularies / "ggml-vocab-llama-spm.gguf")
+    tokens, types, scores = (keys[f"tokenizer.ggml.{name}"] for name in ("tokens", "token_type", "scores"))
     pieces = b"".join(_piece(*entry) for entry in zip(tokens, scores, types, strict=True))
     trainer = _field(2, _varint_field(3, 2) + _varint_field(35, 1))  # BPE, with byte fallback
-    normalizer = _field(
-        3, _field(1, b"identity") + _varint_field(3, 1) + _varint_field(4, 0) + _varint_field(5, 1)
-    )
+    normalizer = _field(3, _field(1, b"identity") + _varint_field(3, 1) + _varint_field(4, 0) + _varint_field(5, 1))
     (directory / "tokenizer.model").write_bytes(pieces + trainer + normalizer)
     settings: dict[str, Any] = {
         "add_bos_token": True, "add_eos_token": False, "bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>",

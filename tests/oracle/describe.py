@@ -1,25 +1,24 @@
-"""A GGUF by digests, so that two can be compared without keeping either."""
+"""A GGUF by digests of its raw parts, so that two can be compared, and told apart, without keeping either."""
 
-import json
+import mmap
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import gguf
+from tests.fakes.gguf_raw import RawGguf
 
 
 def describe(path: Path) -> dict[str, Any]:
-    """Tensors in order with their types, keys in order, and the whole file's sha256."""
-    reader = gguf.GGUFReader(path)
-    tensors = [
-        [tensor.name, tensor.tensor_type.name, sha256(tensor.data.tobytes()).hexdigest()[:16]]
-        for tensor in reader.tensors
-    ]
-    keys = [[name, _key_digest(value)] for name, value in reader.fields.items() if not name.startswith("GGUF.")]
-    return {"file": sha256(path.read_bytes()).hexdigest(), "keys": keys, "tensors": tensors}
+    """Keys in order with their raw values, tensors in order with their types, and the whole file's sha256."""
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        gguf = RawGguf(data)
+        tensors = [
+            [name, type.name, sha256(data[position : position + size]).hexdigest()[:16]]
+            for name, type, position, size in gguf.tensors
+        ]
+        keys = [[name, _shown(raw)] for name, raw in gguf.raw.items()]
+        return {"file": sha256(data).hexdigest(), "keys": keys, "tensors": tensors}
 
 
-def _key_digest(value: gguf.ReaderField) -> str:
-    types = ",".join(type.name for type in value.types)
-    content = json.dumps(value.contents(), ensure_ascii=True)
-    return f"{types}:{content}" if len(content) < 80 else f"{types}:{sha256(content.encode()).hexdigest()[:16]}"
+def _shown(raw: bytes) -> str:
+    return raw.hex() if len(raw) <= 40 else sha256(raw).hexdigest()[:16]

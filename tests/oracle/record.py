@@ -58,8 +58,8 @@ def main() -> None:
             with TemporaryDirectory() as scratch:
                 checkpoint = make_checkpoint(recipe, Path(scratch) / recipe.name, tools.llama_cpp / "models")
                 record[recipe.name] = dict(oracle(recipe, checkpoint, tools))
+            tools.out.write_text(json.dumps(record, indent=0, ensure_ascii=True) + "\n")
             print(recipe.name, "recorded", flush=True)
-    tools.out.write_text(json.dumps(record, indent=0, ensure_ascii=True) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,89 @@
+# edgepack: `make demo` sets everything up and shows it; `make test` is everything that must pass.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+RUNTIME := $(VENV)/.runtime
+DEV     := $(VENV)/.dev
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo install test test-slow test-privileged check format vendor tools oracle \
+        bench-convert bench-speed bench-start bench-crash demo-models clean
+
+help: ## Show the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(RUNTIME) ## Set up, build a bundle of the demo model for this machine, and let it answer
+	@$(BIN)/edgepack build --profile host --model demo --out build/demo
+	@echo; echo "==> ./build/demo/run \"dim the kitchen lamp to 30\""
+	@PATH="$(CURDIR)/$(BIN):$$PATH" ./build/demo/run "dim the kitchen lamp to 30"
+
+install: $(RUNTIME) ## Create .venv with edgepack and the llama.cpp bindings
+
+test: $(DEV) check ## Everything that must pass
+	$(BIN)/pytest
+
+test-slow: $(DEV) ## The tests that take minutes
+	$(BIN)/pytest -m slow
+
+test-privileged: $(DEV) ## The tests that need root: full disks, memory limits
+	$(BIN)/pytest -m privileged
+
+check: $(DEV) ## Style, types, import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+format: $(DEV) ## Format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+vendor: $(RUNTIME) ## Fetch and check the pinned third-party source
+	$(BIN)/python vendor/llama_cpp.py source
+
+tools: $(RUNTIME) ## Build the pinned llama.cpp's own tools, for comparisons
+	$(BIN)/python vendor/llama_cpp.py tools
+
+# torch, only here: upstream's converter needs it, edgepack never does.
+ORACLE := vendor/cache/oracle
+$(ORACLE)/.installed: vendor/oracle-requirements.txt
+	$(PYTHON) -m venv $(ORACLE)
+	$(ORACLE)/bin/pip install --quiet --requirement vendor/oracle-requirements.txt
+	touch $@
+
+oracle: $(DEV) $(ORACLE)/.installed ## Record again what upstream's converter and quantizer give (minutes, and torch)
+	$(BIN)/python -m tests.oracle.record --python $(ORACLE)/bin/python \
+	    --llama-cpp "$$($(BIN)/python vendor/llama_cpp.py source)/vendor/llama.cpp" \
+	    --quantize "$$($(BIN)/python vendor/llama_cpp.py tools)/llama-quantize" tests/data/oracle.json
+
+bench-convert: $(DEV) $(ORACLE)/.installed ## One pass against upstream's two steps: wall time, peak memory
+	$(BIN)/python -m tests.bench.bench_convert --python $(ORACLE)/bin/python \
+	    --llama-cpp "$$($(BIN)/python vendor/llama_cpp.py source)/vendor/llama.cpp" \
+	    --quantize "$$($(BIN)/python vendor/llama_cpp.py tools)/llama-quantize"
+
+bench-start: $(RUNTIME) ## How long `edgepack --help` takes
+	$(BIN)/python -m tests.bench.bench_start
+
+bench-crash: $(DEV) ## Kill a build at 50 random moments, and build again
+	$(BIN)/pytest -m slow tests/test_crash.py
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "edgepack needs Python 3.11 or newer, this is " + sys.version)'
+	@$(PYTHON) -m venv $(VENV) || { echo "on Debian or Ubuntu: apt-get install python3-venv"; rm -rf $(VENV); exit 1; }
+
+$(RUNTIME): pyproject.toml vendor/pins.toml vendor/llama_cpp.py vendor/no_common.cmake | $(VENV)/bin/python
+	@echo "==> installing edgepack into $(VENV)"
+	@wheel=$$($(BIN)/python vendor/llama_cpp.py wheel) && $(BIN)/pip install --quiet "$$wheel"
+	@$(BIN)/pip install --quiet --editable .
+	@touch $@
+
+$(DEV): $(RUNTIME)
+	@echo "==> installing what the tests need"
+	@$(BIN)/pip install --quiet --editable '.[dev]'
+	@$(BIN)/python vendor/llama_cpp.py source > /dev/null
+	@touch $@
+
+clean: ## Remove the environment and what builds left; vendor/cache stays
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -1,0 +1,156 @@
+"""edgepack build: everything, in order, from a profile and a model to a verified bundle."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from edgepack.cli.options import output_of, output_options
+from edgepack.domain.bundle import Format
+from edgepack.domain.errors import UsageError
+from edgepack.domain.quant import Quant
+
+if TYPE_CHECKING:
+    from edgepack.domain.measurement import Measurement
+    from edgepack.pipeline import Built, Planned
+
+_MIB = 1 << 20
+
+
+@click.command("build")
+@click.option("--profile", required=True, help="The device: a name (edgepack profile list), a file, or `host`.")
+@click.option("--model", help="A catalogue id, ORGANIZATION/NAME[@REVISION], a directory, or `demo`.")
+@click.option("--quant", type=click.Choice([quant.value for quant in Quant]), help="Default: the first that fits.")
+@click.option(
+    "--ctx", "context_length", type=click.IntRange(min=16), help="Tokens of context; default 4096, or less."
+)
+@click.option("--format", "form", type=click.Choice([form.value for form in Format]), default=Format.DIR.value)
+@click.option("--out", type=click.Path(path_type=Path), help="Where the bundle goes; default: its name, here.")
+@click.option("--device", default="local", help="Where to measure; only `local` until devices can be reached.")
+@click.option("--threads", type=click.IntRange(min=1), help="Threads that convert; default: all.")
+@click.option("--offline", is_flag=True, help="Touch no network.")
+@click.option("--dry-run", is_flag=True, help="Plan only: fetch what the plan needs, make nothing.")
+@click.option("--no-bench", is_flag=True, help="Do not measure.")
+@click.option("--measure-again", is_flag=True, help="Measure even if these weights were measured here before.")
+@click.option("--allow-over-3b", is_flag=True, help="Take a model of more than 3 billion parameters.")
+@click.option("--force", is_flag=True, help="Build even what does not fit the profile's memory.")
+@output_options
+@click.pass_context
+def command(
+    context: click.Context,
+    profile: str,
+    model: str | None,
+    quant: str | None,
+    context_length: int | None,
+    form: str,
+    out: Path | None,
+    device: str,
+    threads: int | None,
+    offline: bool,
+    dry_run: bool,
+    no_bench: bool,
+    measure_again: bool,
+    allow_over_3b: bool,
+    force: bool,
+) -> None:
+    """Make a verified bundle: profile, model, quantization, weights, measurement.
+
+    Every step is kept in the store: a second run of the same build makes nothing, and a run after ^C goes on.
+    """
+    if device != "local":
+        raise UsageError(f"--device {device}: only `local` can be measured", hint="leave --device away")
+    from edgepack.pipeline import Order, build, prepare
+    from edgepack.stages.fetch import find_source
+
+    order = Order(
+        profile=profile, source=find_source(_required(model)), quant=Quant(quant) if quant else None,
+        context=context_length, format=Format(form), out=out, offline=offline, allow_over_3b=allow_over_3b,
+        force=force, threads=threads, measure=not no_bench, measure_again=measure_again,
+    )  # fmt: skip
+    output = output_of(context)
+    if dry_run:
+        planned = prepare(order, output)
+        output.result("build", {"planned": _planned_data(planned), "built": None}, lambda: _planned_text(planned))
+        return
+    built = build(order, output)
+    data = {"planned": _planned_data(built.planned), "built": _built_data(built)}
+    output.result("build", data, lambda: _built_text(built))
+
+
+def _required(model: str | None) -> str:
+    if model is None:
+        raise UsageError("no --model", hint="name one (edgepack model list), or try --model demo")
+    return model
+
+
+def _planned_data(planned: "Planned") -> dict[str, object]:
+    chosen = planned.plan.chosen
+    return {
+        "name": planned.name,
+        "profile": planned.profile.name,
+        "model": planned.opened.name,
+        "origin": planned.opened.checkpoint.origin,
+        "revision": planned.opened.checkpoint.revision,
+        "parameters": planned.opened.parameters,
+        "quant": chosen.quant,
+        "context": planned.plan.context,
+        "memory": {**dict(chosen.memory.parts), "total": chosen.memory.total, "budget": planned.plan.budget},
+        "fallback_tensors": chosen.fallbacks,
+        "reason": planned.plan.reason,
+    }
+
+
+def _built_data(built: "Built") -> dict[str, object]:
+    answer = built.verdict.answer
+    return {
+        "bundle": str(built.bundle.path),
+        "format": built.bundle.format,
+        "payload_digest": built.bundle.payload_digest,
+        "size": built.bundle.size,
+        "weights": {"sha256": built.weights.sha256, "size": built.weights.size},
+        "measured": _measured_data(built.measurement) if built.measurement else None,
+        "verified": {"files": built.verdict.files, "answer": answer.text if answer else None},
+    }
+
+
+def _measured_data(measurement: "Measurement") -> dict[str, object]:
+    return {
+        "date": measurement.date.isoformat(),
+        "machine": measurement.conditions.machine,
+        "cpu": measurement.conditions.cpu,
+        "threads": measurement.threads,
+        "stable": measurement.stable,
+        "tokens_per_second": {series.name: series.median for series in measurement.series},
+    }
+
+
+def _planned_text(planned: "Planned") -> str:
+    chosen = planned.plan.chosen
+    lines = [
+        f"{planned.opened.name} ({planned.opened.parameters / 1e6:,.1f} M parameters) for {planned.profile.title}",
+        f"  quantization  {chosen.quant} ({planned.plan.reason})",
+        f"  context       {planned.plan.context} tokens",
+        *(f"  {name:<13} {size / _MIB:,.0f} MiB (predicted)" for name, size in chosen.memory.parts),
+    ]
+    if chosen.fallbacks:
+        lines.append(f"  note          {chosen.fallbacks} tensors do not fit {chosen.quant}'s blocks and are larger")
+    return "\n".join(lines)
+
+
+def _built_text(built: "Built") -> str:
+    lines = [
+        _planned_text(built.planned),
+        *(_measured_lines(built.measurement) if built.measurement else ["  not measured"]),
+        f"  bundle        {built.bundle.path} ({built.bundle.size / _MIB:,.1f} MiB)",
+        f"  payload       sha256 {built.bundle.payload_digest}",
+        f"  verified      {built.verdict.files} files, every byte",
+    ]
+    if built.verdict.answer:
+        lines.append(f"  it answers    {built.verdict.answer.text.strip()!r} to {built.verdict.answer.prompt!r}")
+    return "\n".join(lines)
+
+
+def _measured_lines(measurement: "Measurement") -> list[str]:
+    where = f"measured on {measurement.conditions.cpu}, {measurement.threads} threads, {measurement.date:%Y-%m-%d}"
+    unstable = "" if measurement.stable else " — unstable"
+    return [f"  {series.name:<13} {series.median:,.1f} tokens/s ({where}{unstable})" for series in measurement.series]
