@@ -90,8 +90,10 @@ def _check(prompt_tokens: int, generate_tokens: int, device: str, out: Path | No
         raise UsageError("-p 0 -n 0: nothing to measure", hint="leave out one of the two")
     if device != "local":
         raise UsageError(f"--device {device}: only local can be measured yet", hint="leave it out, or give local")
-    if out and not out.absolute().parent.is_dir():
-        raise UsageError(f"--out {out}: no directory {out.parent}", hint="make the directory, or give another path")
+    if out and (out.is_dir() or not os.access(out.absolute().parent, os.W_OK)):
+        raise UsageError(
+            f"--out {out}: no file can be written there", hint="give the path of a file in a directory of yours"
+        )
 
 
 def _write(path: Path, record: dict[str, object]) -> None:

@@ -178,6 +178,7 @@ def test_a_record_comes_back_as_it_was() -> None:
         (("series", 0, "phase"), "xx", "series[0].phase: 'xx' is not known"),
         (("series", 1, "samples", 2, "seconds"), 0, "series[1].samples[2].seconds: expected more than 0"),
         (("series", 1, "samples"), [], "series[1].samples"),
+        (("colour",), "red", "colour: unknown key"),
         (("weights", "colour"), "red", "weights.colour: unknown key"),
         (("conditions", "peak_rss"), "much", "conditions.peak_rss: expected int, got string"),
     ],

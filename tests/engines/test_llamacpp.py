@@ -204,6 +204,14 @@ def test_every_sample_is_kept(tiny: Path) -> None:
     assert all(sample.seconds > 0 and sample.busy is None for _, sample in heard)
 
 
+def test_each_sample_begins_with_an_empty_cache(tiny: Path) -> None:
+    """Samples of 200 tokens that together overrun the context of 256 run all the same."""
+    for prompt, generated in ((200, 0), (0, 200)):
+        workload = Workload(prompt_tokens=prompt, generated_tokens=generated, repeats=3, least_seconds=0)
+        (series,) = measure(tiny, workload=workload, threads=1)
+        assert len(series.samples) == 3
+
+
 def test_a_batch_smaller_than_the_prompt_is_filled_in_turns(tiny: Path) -> None:
     """A prompt of 24 tokens goes through batches of 10."""
     workload = Workload(

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from edgepack.domain.errors import BadInputError, DeviceError, ExitCode
-from edgepack.domain.measurement import BUSY_LIMIT, Phase, Workload
+from edgepack.domain.measurement import BUSY_LIMIT, Measurement, Phase, Workload
 from edgepack.domain.progress import Bar
 from edgepack.domain.weights import Weights
 from edgepack.engines.llamacpp import identify
-from edgepack.stages.bench import Patience, bench
+from edgepack.stages.bench import Patience, bench, measured
 from tests.fakes.tiny_gguf import write_tiny_gguf
 
 TICK = os.sysconf("SC_CLK_TCK")
@@ -33,10 +33,11 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Weights:
 class Machine:
     """A tree that stands for a machine with this process's CPUs; it also hears what the stage says.
 
-    Its other programs compute as long as `noisy` is set, or while a bar in `noisy_bars` (from 0) is open.
+    Its other programs compute as long as `noisy` is set, or while a bar in `noisy_bars` (from 0) is open;
+    with `restless` they never stop once they have begun.
     """
 
-    def __init__(self, root: Path, *, noisy_bars: tuple[int, ...] = ()) -> None:
+    def __init__(self, root: Path, *, noisy_bars: tuple[int, ...] = (), restless: bool = False) -> None:
         self.root = root
         self.cpus = tuple(sorted(os.sched_getaffinity(0)))
         self.said: list[str] = []
@@ -45,6 +46,7 @@ class Machine:
         self.samples = 0
         self.noisy = threading.Event()
         self._noisy_bars = noisy_bars
+        self._restless = restless
         self._done = threading.Event()
         self._lock = threading.Lock()
         self._ticks = 0
@@ -72,7 +74,8 @@ class Machine:
 
     def _quieten(self) -> None:
         with self._lock:
-            self.noisy.clear()
+            if not self._restless:
+                self.noisy.clear()
 
     def _compute(self, ticks: int) -> None:
         self._ticks += ticks
@@ -175,6 +178,15 @@ def test_attempts_are_bounded_and_the_record_says_unstable(weights: Weights, tmp
     assert machine.warned == [f"not stable: {reason}" for reason in found.unstable_because]
 
 
+def test_a_machine_that_stays_busy_is_not_tried_again(weights: Weights, tmp_path: Path) -> None:
+    """After waiting in vain, another attempt would only see the same: one is enough."""
+    patience = Patience(quiet_seconds=0.0, look_seconds=0.05, attempts=5)
+    with Machine(tmp_path, noisy_bars=(0,), restless=True) as machine:
+        found = bench(weights, workload=DECODE, threads=(1,), progress=machine, patience=patience, root=tmp_path)
+    assert not found.stable
+    assert len(machine.bars) == 1
+
+
 def test_strict_refuses_an_unstable_measurement(weights: Weights, tmp_path: Path) -> None:
     """It ends in DeviceError, exit code 6, with the reason."""
     with Machine(tmp_path, noisy_bars=(0, 1, 2)) as machine, pytest.raises(DeviceError) as refused:
@@ -215,3 +227,34 @@ def test_what_cannot_be_loaded_is_refused(weights: Weights, tmp_path: Path) -> N
     )  # fmt: skip
     with Machine(tmp_path) as machine, pytest.raises(BadInputError, match=r"broken\.gguf: llama\.cpp cannot load it"):
         bench(gone, workload=DECODE, threads=(1,), progress=machine, patience=HASTY, root=tmp_path)
+
+
+def test_a_measurement_is_kept_and_said_to_be_old(weights: Weights, tmp_path: Path) -> None:
+    """The second time nothing runs, and the user hears when it was seen; other weights are measured on their own."""
+    with Machine(tmp_path) as machine:
+
+        def ask(again: bool = False) -> Measurement:
+            return measured(
+                weights, workload=DECODE, again=again, progress=machine, patience=HASTY, root=tmp_path
+            )  # fmt: skip
+
+        first = ask()
+        heard = machine.samples
+        assert ask() == first
+        assert machine.samples == heard
+        assert machine.said[-1].startswith("measured before, on 20")
+        assert ask(again=True).series != first.series
+        assert machine.samples > heard
+
+
+def test_a_kept_measurement_that_cannot_be_read_is_taken_anew(weights: Weights, tmp_path: Path) -> None:
+    """Whatever stands in the file, a build does not fail for it."""
+    with Machine(tmp_path) as machine:
+        words = {"workload": DECODE, "again": False, "progress": machine, "patience": HASTY, "root": tmp_path}
+        measured(weights, **words)
+        (kept,) = (Path(os.environ["EDGEPACK_HOME"]) / "observations").rglob("*.json")
+        for damage in ("", "[]", "{}", '{"schema": "edgepack.measurement/9"}'):
+            heard = machine.samples
+            kept.write_text(damage)
+            assert measured(weights, **words).weights.sha256 == weights.sha256
+            assert machine.samples > heard
