@@ -1,5 +1,6 @@
 """run, bench and selftest: POSIX sh made from templates and the manifest's facts; it runs nothing itself."""
 
+import re
 from importlib.resources import files
 
 from edgepack.domain.bundle import SCRIPTS, BundleFacts, PayloadFile
@@ -26,9 +27,8 @@ def scripts(facts: BundleFacts, weights: PayloadFile, *, memory_needed: int) -> 
 
 def _filled(text: str, values: dict[str, str]) -> str:
     text = text.replace("@PRELUDE@\n", _template("prelude"))
-    for name, value in values.items():
-        text = text.replace(f"@{name}@", value)
-    return text
+    # One pass: a value that looks like a place to fill is not filled again.
+    return re.sub(r"@([A-Z_]+)@", lambda place: values[place[1]], text)
 
 
 def _quoted(text: str) -> str:

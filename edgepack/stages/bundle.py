@@ -146,9 +146,9 @@ def _replace_evidence(payload: Payload, destination: Path, partial: Path, progre
 
 
 def _move(new: Path, destination: Path, old: Path) -> None:
-    """One rename; what stood there goes to `old` first, and back again if the rename fails."""
-    if not destination.exists():
-        new.rename(destination)
+    """One rename; a directory that stood there goes to `old` first, and back again if the rename fails."""
+    if not destination.exists() or (new.is_file() and destination.is_file()):
+        new.replace(destination)
         return
     destination.rename(old)
     try:
@@ -167,7 +167,7 @@ def _disk_errors(destination: Path) -> Iterator[None]:
             what = f"{destination}: no space left while writing the bundle"
             hint = "free some space, or choose another disk with --out; nothing half-written was left"
             raise NoSpaceError(what, hint=hint) from error
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR):
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
             what = f"{error.filename or destination}: cannot be written: {error.strerror}"
             raise UsageError(what, hint="choose another place with --out") from error
         raise

@@ -3,7 +3,7 @@
 import io
 import tarfile
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edgepack.domain.bundle import Format
-from edgepack.domain.errors import BadInputError, EdgepackError, VerificationError
+from edgepack.domain.errors import BadInputError, VerificationError
 from edgepack.domain.progress import Silent
 from edgepack.formats.archive import TarReader
 from edgepack.formats.extraction import extract_bundle
@@ -61,8 +61,8 @@ def test_a_good_bundle_comes_out_as_it_went_in(good: Path, tmp_path: Path) -> No
 
 @pytest.mark.parametrize(
     "path",
-    ["/etc/passwd", "../outside", f"{TOP}/../../outside", f"{TOP}/./run2", f"{TOP}//x", "other/run", "C:/x", f"{TOP}/.x",
-     f"{TOP}/a b", f"{TOP}/a\nb", f"{TOP}/\x1b[31m", "..", ""],
+    ["/etc/passwd", "../outside", f"{TOP}/../../outside", f"{TOP}/./run2", f"{TOP}//x", "other/run", "C:/x",
+     f"{TOP}/.x", f"{TOP}/a b", f"{TOP}/a\nb", f"{TOP}/\x1b[31m", "..", ""],
 )  # fmt: skip
 def test_a_path_that_no_bundle_has_is_refused(good: Path, tmp_path: Path, path: str) -> None:
     archive = with_member(good, tmp_path / "bad.tar", member(path), b"x")
@@ -279,8 +279,7 @@ def test_no_archive_gets_anything_out_of_the_destination(
     before = sorted(tmp_path.iterdir())
     try:
         extract(archive, area / "out")
-    except EdgepackError as error:
-        assert isinstance(error, VerificationError | BadInputError)
+    except (VerificationError, BadInputError):
         assert not list(area.iterdir())
     else:
         for path in (area / "out").rglob("*"):
@@ -301,7 +300,5 @@ def test_damage_anywhere_is_an_error_of_ours_or_harmless(good: Path, tmp_path: P
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
     archive = tmp_path / "damaged.tar"
     archive.write_bytes(content)
-    try:
+    with suppress(VerificationError, BadInputError):
         open_bundle(archive).close()
-    except EdgepackError as error:
-        assert isinstance(error, VerificationError | BadInputError)

@@ -183,7 +183,7 @@ def test_a_bundle_without_evidence_is_right(bundle: Path) -> None:
      f"{'0' * 64}  b\n{'0' * 64}  a\n", f"{'0' * 64}  a\n{'0' * 64}  a\n", f"{'0' * 64}  a\r\n", "\n"],
 )  # fmt: skip
 def test_sums_are_read_strictly(text: str) -> None:
-    with pytest.raises(VerificationError, match="^here: "):
+    with pytest.raises(VerificationError, match=r"^here: "):
         parse_sums(text, subject="here")
 
 

@@ -30,9 +30,13 @@ def holder(destination: Path) -> tuple["subprocess.Popen[str]", Path]:
 
 
 def test_it_is_gone_afterwards_also_after_an_error(tmp_path: Path) -> None:
-    with pytest.raises(KeyError), partial_directory(tmp_path / "x") as path:
-        (path / "new").mkdir()
-        raise KeyError
+    def fails() -> None:
+        with partial_directory(tmp_path / "x") as path:
+            (path / "new").mkdir()
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fails()
     assert not list(tmp_path.iterdir())
 
 

@@ -1,0 +1,298 @@
+"""run, bench and selftest in every shell that is here: they find their place, a runtime, and the right words."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from edgepack.domain.bundle import SCRIPTS
+from tests.formats.bundles import FACTS, make_bundle, with_prompt
+from tests.formats.tiny_model import write_tiny_gguf
+
+SHELLS = {
+    name: words
+    for name, words in {"dash": ["dash"], "bash": ["bash", "--posix"], "busybox": ["busybox", "sh"]}.items()
+    if shutil.which(words[0])
+}
+TOOLS = ["awk", "cat", "dirname", "getconf", "grep", "nproc", "readlink", "sed", "sha256sum", "sleep", "tr"]
+
+# Answers with what it was asked, so that the way there and back is seen.
+FAKE_SERVER = f"""#!{sys.executable}
+import http.server, json, sys
+words = sys.argv[1:]
+if "--port" not in words or words[words.index("--host") + 1] != "127.0.0.1":
+    sys.exit(9)
+prefix = words[words.index("--api-prefix") + 1] if "--api-prefix" in words else ""
+if not prefix:
+    print(json.dumps(words))
+    sys.exit(0)
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.answer(200 if self.path == prefix + "/health" else 404, {{}})
+    def do_POST(self):
+        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        message = {{"role": "assistant", "content": asked["messages"][0]["content"]}}
+        right = self.path == prefix + "/v1/chat/completions" and asked["temperature"] == 0
+        self.answer(200 if right else 404, {{"choices": [{{"index": 0, "message": message}}], "model": "x"}})
+    def answer(self, status, values):
+        body = json.dumps(values, ensure_ascii=False, separators=(",", ":")).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+    def log_message(self, *words):
+        pass
+http.server.HTTPServer(("127.0.0.1", int(words[words.index("--port") + 1])), Handler).serve_forever()
+"""
+FAKE_PROGRAM = '#!/bin/sh\nfor word; do printf "<%s>" "$word"; done\necho\necho its own words >&2\n'
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle whose model runs, in a directory with spaces."""
+    directory = tmp_path_factory.mktemp("with some spaces")
+    weights = write_tiny_gguf(directory / "tiny.gguf")
+    return make_bundle(directory, weights=weights, facts=with_prompt('It\'s "it" & $HOME?')).path
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A PATH with the few tools that a small system has, and nothing that runs models."""
+    directory = tmp_path / "bin"
+    directory.mkdir()
+    for tool in TOOLS:
+        found = shutil.which(tool)
+        if found:
+            (directory / tool).symlink_to(found)
+    return directory
+
+
+def program(path: Path, name: str, text: str) -> Path:
+    (path / name).write_text(text)
+    (path / name).chmod(0o755)
+    return path / name
+
+
+def call(
+    shell: str, script: Path, *words: str, path: Path, text_in: str = "", **settings: str
+) -> "subprocess.CompletedProcess[str]":
+    environment = {"PATH": str(path), "HOME": "/nonexistent", "EDGEPACK_THREADS": "1", "EDGEPACK_CTX": "128"}
+    environment |= {"EDGEPACK_MAX_TOKENS": "8", "EDGEPACK_PYTHON": "no-python"} | settings
+    interpreter, *options = SHELLS[shell]
+    return subprocess.run(
+        [str(shutil.which(interpreter)), *options, str(script), *words],
+        env=environment, input=text_in, capture_output=True, text=True, check=False, timeout=120, cwd="/",
+    )  # fmt: skip
+
+
+shells = pytest.mark.parametrize("shell", list(SHELLS))
+
+
+def test_one_answer_comes_from_the_bindings(bundle: Path, path: Path) -> None:
+    done = call("dash", bundle / "run", "Say hello.", path=path, EDGEPACK_PYTHON=sys.executable)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip().isalpha()
+    assert f"run: the Python bindings of {sys.executable}, 1 threads" in done.stderr
+
+
+def test_the_bindings_answer_line_by_line(bundle: Path, path: Path) -> None:
+    done = call("dash", bundle / "run", path=path, text_in="one\n\ntwo\n", EDGEPACK_PYTHON=sys.executable)
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == 2
+
+
+def test_a_model_without_a_chat_template_goes_on_with_the_text(tmp_path: Path, path: Path) -> None:
+    weights = write_tiny_gguf(tmp_path / "tiny.gguf", chat_template=None)
+    made = make_bundle(tmp_path, weights=weights)
+    done = call("dash", made.path / "run", "one", path=path, EDGEPACK_PYTHON=sys.executable)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()
+
+
+PROMPT = "She said \"hi\" \\ \\n back,\n\ttab, ünïcödé 🙂 %s $HOME `id` 'x'  end"
+
+
+@shells
+@pytest.mark.parametrize("client", ["curl", "wget"])
+def test_a_server_is_asked_and_ended(shell: str, client: str, bundle: Path, path: Path) -> None:
+    found = shutil.which(client)
+    if not found:
+        pytest.skip(f"no {client} here")
+    (path / client).symlink_to(found)
+    server = program(path, "a server", FAKE_SERVER)
+    done = call(shell, bundle / "run", PROMPT, path=path, LLAMA_SERVER=str(server))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == PROMPT + "\n"
+    assert f"{server} asked with {client}" in done.stderr
+
+
+def test_a_server_that_does_not_start_is_an_error(bundle: Path, path: Path) -> None:
+    (path / "curl").symlink_to(shutil.which("curl") or pytest.skip("no curl here"))
+    server = program(path, "llama-server", "#!/bin/sh\nexit 1\n")
+    done = call("dash", bundle / "run", "x", path=path)
+    assert done.returncode == 6
+    assert f"error: {server} ended before it answered\n  next: " in done.stderr
+
+
+def test_without_a_prompt_a_server_starts_on_this_machine_only(bundle: Path, path: Path) -> None:
+    program(path, "llama-server", FAKE_SERVER)
+    done = call("dash", bundle / "run", path=path, EDGEPACK_PORT="8123")
+    words = json.loads(done.stdout)
+    assert words[words.index("-m") + 1] == str(bundle / "model" / f"{FACTS.name}.gguf")
+    assert words[words.index("--host") + 1] == "127.0.0.1"
+    assert words[words.index("--port") + 1] == "8123"
+    assert words[words.index("-c") + 1] == "128"
+
+
+@shells
+def test_llama_completion_gets_the_prompt_as_one_word_and_its_own_words_stay_away(
+    shell: str, bundle: Path, path: Path
+) -> None:
+    found = program(path, "llama-completion", FAKE_PROGRAM)
+    done = call(shell, bundle / "run", PROMPT, path=path)
+    assert done.returncode == 0
+    assert f"<-p><{PROMPT}>" in done.stdout
+    assert "<-c><128>" in done.stdout
+    assert done.stderr == f"run: {found}, 1 threads\n"
+
+
+def test_a_program_that_fails_says_why(bundle: Path, path: Path) -> None:
+    program(path, "llama-completion", "#!/bin/sh\necho broken model >&2\nexit 3\n")
+    done = call("dash", bundle / "run", "x", path=path)
+    assert (done.returncode, done.stdout) == (3, "")
+    assert "broken model" in done.stderr
+
+
+def test_the_bundles_own_runtime_comes_first(bundle: Path, path: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(bundle, copy)
+    (copy / "runtime").mkdir()
+    own = program(copy / "runtime", "llama-completion", FAKE_PROGRAM)
+    program(path, "llama-completion", "#!/bin/sh\nexit 9\n")
+    done = call("dash", copy / "run", "x", path=path)
+    assert done.stderr == f"run: {own}, 1 threads\n"
+
+
+@shells
+@pytest.mark.parametrize("script", ["run", "bench"])
+def test_without_a_runtime_it_ends_with_6_and_two_lines(shell: str, script: str, bundle: Path, path: Path) -> None:
+    done = call(shell, bundle / script, path=path)
+    assert done.returncode == 6
+    assert [line.split(":")[0].strip() for line in done.stderr.splitlines()] == ["error", "next"]
+
+
+@shells
+def test_it_finds_itself_through_links(shell: str, bundle: Path, path: Path, tmp_path: Path) -> None:
+    program(path, "llama-completion", FAKE_PROGRAM)
+    (tmp_path / "first").symlink_to(os.path.relpath(bundle / "run", tmp_path))
+    (tmp_path / "second").symlink_to("first")
+    done = call(shell, tmp_path / "second", "x", path=path)
+    assert f"<-m><{bundle}/model/{FACTS.name}.gguf>" in done.stdout
+
+
+def test_threads_are_the_profiles_but_no_more_than_there_are_cores(bundle: Path, path: Path) -> None:
+    program(path, "llama-completion", FAKE_PROGRAM)
+    for cores, threads in ((2, 2), (64, 4)):
+        (path / "nproc").unlink()
+        program(path, "nproc", f"#!/bin/sh\necho {cores}\n")
+        done = call("dash", bundle / "run", "x", path=path, EDGEPACK_THREADS="")
+        assert f"<-t><{threads}>" in done.stdout
+
+
+@pytest.mark.parametrize("name", ["EDGEPACK_THREADS", "EDGEPACK_CTX", "EDGEPACK_PORT", "EDGEPACK_MAX_TOKENS"])
+@pytest.mark.parametrize("value", ["x", "0", "-1", "1; id"])
+def test_settings_that_are_no_numbers_are_usage_errors(name: str, value: str, bundle: Path, path: Path) -> None:
+    done = call("dash", bundle / "run", "x", path=path, **{name: value})
+    assert done.returncode == 2
+    assert name in done.stderr
+
+
+def test_a_prompt_without_quotes_is_a_usage_error(bundle: Path, path: Path) -> None:
+    assert call("dash", bundle / "run", "turn", "on", path=path).returncode == 2
+
+
+@shells
+def test_the_selftest_passes_on_a_good_bundle(shell: str, bundle: Path, path: Path) -> None:
+    done = call(shell, bundle / "selftest", path=path, EDGEPACK_PYTHON=sys.executable)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip().isalpha()
+    assert done.stderr.endswith("selftest: all right\n")
+
+
+@shells
+def test_the_selftest_asks_the_sample_prompt_to_the_letter(shell: str, bundle: Path, path: Path) -> None:
+    program(path, "llama-completion", FAKE_PROGRAM)
+    done = call(shell, bundle / "selftest", path=path)
+    assert '<-p><It\'s "it" & $HOME?>' in done.stdout
+
+
+@shells
+def test_the_selftest_names_a_changed_file_and_ends_with_7(
+    shell: str, bundle: Path, path: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(bundle, tmp_path / "copy")
+    with (tmp_path / "copy/bench").open("a") as file:
+        file.write("\n")
+    done = call(shell, tmp_path / "copy/selftest", path=path)
+    assert done.returncode == 7
+    assert "bench: FAILED" in done.stderr
+    assert "run: OK" not in done.stderr
+
+
+def test_the_selftest_ends_with_7_where_the_model_says_nothing(bundle: Path, path: Path) -> None:
+    program(path, "llama-completion", "#!/bin/sh\necho\n")
+    assert call("dash", bundle / "selftest", path=path).returncode == 7
+
+
+def test_the_selftest_ends_with_6_where_nothing_runs_the_model(bundle: Path, path: Path) -> None:
+    assert call("dash", bundle / "selftest", path=path).returncode == 6
+
+
+def test_the_selftest_without_the_answer_needs_no_runtime(bundle: Path, path: Path) -> None:
+    assert call("dash", bundle / "selftest", path=path, EDGEPACK_NO_RUN="1").returncode == 0
+
+
+def test_the_selftest_ends_with_8_where_memory_does_not_suffice(tmp_path: Path, path: Path) -> None:
+    from dataclasses import replace
+
+    from edgepack.domain.bundle import PredictedMemory
+
+    facts = replace(FACTS, plan=PredictedMemory(parts=(("weights", 1 << 60),)))
+    done = call("dash", make_bundle(tmp_path, facts=facts).path / "selftest", path=path)
+    assert done.returncode == 8
+
+
+def test_bench_prints_tokens_a_second(bundle: Path, path: Path) -> None:
+    done = call("dash", bundle / "bench", path=path, EDGEPACK_CTX="32", EDGEPACK_PYTHON=sys.executable)
+    assert done.returncode == 0, done.stderr
+    first, second = done.stdout.splitlines()
+    assert first.startswith("pp16 ")
+    assert second.startswith("tg8 ")
+    assert "tokens/s" in first
+
+
+def test_bench_takes_llama_bench_where_there_is_one(bundle: Path, path: Path) -> None:
+    program(path, "llama-bench", FAKE_PROGRAM)
+    done = call("dash", bundle / "bench", path=path)
+    assert "<-t><1><-p><64><-n><32>" in done.stdout
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_shellcheck_has_nothing_to_say(script: str, bundle: Path) -> None:
+    if not shutil.which("shellcheck"):
+        pytest.skip("no shellcheck here")
+    done = subprocess.run(
+        ["shellcheck", "-s", "sh", str(bundle / script)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_nothing_is_left_unfilled(script: str, bundle: Path) -> None:
+    text = (bundle / script).read_text()
+    assert text.startswith("#!/bin/sh\n")
+    assert "@" not in text.replace('"$@"', "").replace("--data-binary @-", "")

@@ -1,0 +1,93 @@
+"""A verdict is given only on a bundle whose every byte is right and whose model speaks."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from edgepack.domain.bundle import Format
+from edgepack.domain.errors import BadInputError, VerificationError
+from edgepack.domain.progress import Silent
+from edgepack.stages.verify import Verdict, verify
+from tests.formats.bundles import FACTS, fake_gguf, make_bundle
+from tests.formats.tiny_model import write_tiny_gguf
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Both formats of one bundle whose model runs."""
+    directory = tmp_path_factory.mktemp("made")
+    weights = write_tiny_gguf(directory / "tiny.gguf")
+    make_bundle(directory, Format.TAR, weights=weights)
+    return make_bundle(directory, weights=weights).path
+
+
+def verdict(bundle: Path, *, run_model: bool = True) -> Verdict:
+    return verify(bundle, run_model=run_model, progress=Silent())
+
+
+@pytest.mark.parametrize("suffix", ["", ".tar"])
+def test_the_model_answers_the_sample_prompt(made: Path, suffix: str) -> None:
+    found = verdict(Path(f"{made}{suffix}"))
+    assert found.answer is not None
+    assert found.answer.prompt == FACTS.sample_prompt
+    assert found.answer.tokens > 0
+    assert found.answer.text.strip()
+    assert found.answer.chat
+    assert found.format == (Format.TAR if suffix else Format.DIR)
+    assert sorted(path.name for path in made.parent.iterdir()) == [FACTS.name, f"{FACTS.name}.tar"]
+
+
+def test_both_formats_give_the_same_answer(made: Path) -> None:
+    assert verdict(made).answer == verdict(Path(f"{made}.tar")).answer
+
+
+def test_without_running_there_is_no_answer(made: Path) -> None:
+    assert verdict(made, run_model=False).answer is None
+
+
+def test_a_model_without_a_chat_template_goes_on_with_the_text(tmp_path: Path) -> None:
+    weights = write_tiny_gguf(tmp_path / "tiny.gguf", chat_template=None)
+    found = verdict(make_bundle(tmp_path, weights=weights).path)
+    assert found.answer is not None
+    assert not found.answer.chat
+
+
+@pytest.mark.parametrize("format", list(Format))
+def test_weights_that_do_not_run_fail_and_leave_nothing(tmp_path: Path, format: Format) -> None:
+    path = make_bundle(tmp_path, format, weights=fake_gguf(tmp_path / "blob")).path
+    with pytest.raises(VerificationError, match="the model does not run"):
+        verdict(path)
+    assert [left.name for left in path.parent.iterdir()] == [path.name]
+
+
+def test_a_model_is_not_run_from_a_bundle_that_is_not_right(made: Path, tmp_path: Path) -> None:
+    shutil.copytree(made, tmp_path / "x")
+    weights = tmp_path / "x" / "model" / f"{FACTS.name}.gguf"
+    content = bytearray(weights.read_bytes())
+    content[-1] ^= 1
+    weights.write_bytes(content)
+    with pytest.raises(VerificationError, match=f"changed: model/{FACTS.name}"):
+        verdict(tmp_path / "x")
+
+
+@pytest.mark.parametrize("kind", ["nothing", "file", "directory"])
+def test_what_is_no_bundle_is_bad_input(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "x"
+    match kind:
+        case "file":
+            path.write_text("hello")
+        case "directory":
+            (path / "inner").mkdir(parents=True)
+    with pytest.raises(BadInputError):
+        verdict(path)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_tar_on_a_disk_that_is_not_ours_is_verified_too(made: Path) -> None:
+    made.parent.chmod(0o555)
+    try:
+        assert verdict(Path(f"{made}.tar")).answer is not None
+    finally:
+        made.parent.chmod(0o755)
