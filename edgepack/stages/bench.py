@@ -1,13 +1,12 @@
 """Tokens/s of one GGUF on this machine, measured with an eye on what else the machine does."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
 
-from edgepack.domain.errors import BadInputError, DeviceError
+from edgepack.domain.errors import DeviceError
 from edgepack.domain.measurement import (
     BUSY_LIMIT,
     Conditions,
@@ -20,7 +19,6 @@ from edgepack.domain.measurement import (
     instability,
     threads_to_try,
 )
-from edgepack.domain.measurement_json import measurement_json, parse_measurement
 from edgepack.domain.progress import Progress
 from edgepack.domain.weights import Weights
 from edgepack.engines.llamacpp import OpenModel, measure_phase, opened, runtime
@@ -39,8 +37,6 @@ from edgepack.infra.load import (
     with_siblings,
 )
 from edgepack.infra.machine import big_cpus, host_profile, memory_available
-from edgepack.infra.observations import Observations
-from edgepack.infra.store import home
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -115,45 +111,6 @@ def bench(
         rejected=tuple(one for _, rejected in settled for one in rejected),
         unstable_because=_judged(weights, series, strict, progress),
     )  # fmt: skip
-
-
-def measured(
-    weights: Weights,
-    *,
-    workload: Workload,
-    again: bool,
-    progress: Progress,
-    patience: Patience | None = None,
-    root: Path = ROOT,
-) -> Measurement:
-    """What was last seen of these weights, this runtime and this machine, said aloud; or a new measurement, kept.
-
-    With `again` it is always a new one. Raises what `bench` raises.
-    """
-    observations = Observations(home())
-    subject = (weights.sha256, repr(workload), runtime().build, host_profile(root).soc.text)
-    found = None if again else _parsed(observations.latest("measurement", *subject))
-    if found is not None:
-        progress.step(
-            f"measured before, on {found.date:%Y-%m-%d %H:%M} UTC{'' if found.stable else ', unstable'}; not again"
-        )
-        return found
-    taken = bench(
-        weights, workload=workload, threads=None, progress=progress, patience=patience, root=root
-    )  # fmt: skip
-    observations.keep(json.dumps(measurement_json(taken)), "measurement", *subject)
-    return taken
-
-
-def _parsed(text: str | None) -> Measurement | None:
-    """A record that cannot be read is none: it was only kept to spare a new one."""
-    if text is None:
-        return None
-    try:
-        table = json.loads(text)
-        return parse_measurement(table) if isinstance(table, dict) else None
-    except (ValueError, BadInputError):
-        return None
 
 
 def _look(this: _Bench) -> _Before:

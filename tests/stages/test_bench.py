@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from edgepack.domain.errors import BadInputError, DeviceError, ExitCode
-from edgepack.domain.measurement import BUSY_LIMIT, Measurement, Phase, Workload
+from edgepack.domain.measurement import BUSY_LIMIT, Phase, Workload
 from edgepack.domain.progress import Bar
 from edgepack.domain.weights import Weights
 from edgepack.engines.llamacpp import identify
-from edgepack.stages.bench import Patience, bench, measured
+from edgepack.stages.bench import Patience, bench
 from tests.fakes.tiny_gguf import write_tiny_gguf
 
 TICK = os.sysconf("SC_CLK_TCK")
@@ -227,34 +227,3 @@ def test_what_cannot_be_loaded_is_refused(weights: Weights, tmp_path: Path) -> N
     )  # fmt: skip
     with Machine(tmp_path) as machine, pytest.raises(BadInputError, match=r"broken\.gguf: llama\.cpp cannot load it"):
         bench(gone, workload=DECODE, threads=(1,), progress=machine, patience=HASTY, root=tmp_path)
-
-
-def test_a_measurement_is_kept_and_said_to_be_old(weights: Weights, tmp_path: Path) -> None:
-    """The second time nothing runs, and the user hears when it was seen; other weights are measured on their own."""
-    with Machine(tmp_path) as machine:
-
-        def ask(again: bool = False) -> Measurement:
-            return measured(
-                weights, workload=DECODE, again=again, progress=machine, patience=HASTY, root=tmp_path
-            )  # fmt: skip
-
-        first = ask()
-        heard = machine.samples
-        assert ask() == first
-        assert machine.samples == heard
-        assert machine.said[-1].startswith("measured before, on 20")
-        assert ask(again=True).series != first.series
-        assert machine.samples > heard
-
-
-def test_a_kept_measurement_that_cannot_be_read_is_taken_anew(weights: Weights, tmp_path: Path) -> None:
-    """Whatever stands in the file, a build does not fail for it."""
-    with Machine(tmp_path) as machine:
-        words = {"workload": DECODE, "again": False, "progress": machine, "patience": HASTY, "root": tmp_path}
-        measured(weights, **words)
-        (kept,) = (Path(os.environ["EDGEPACK_HOME"]) / "observations").rglob("*.json")
-        for damage in ("", "[]", "{}", '{"schema": "edgepack.measurement/9"}'):
-            heard = machine.samples
-            kept.write_text(damage)
-            assert measured(weights, **words).weights.sha256 == weights.sha256
-            assert machine.samples > heard
