@@ -18,6 +18,7 @@ SHELLS = {
     for name, words in {"dash": ["dash"], "bash": ["bash", "--posix"], "busybox": ["busybox", "sh"]}.items()
     if shutil.which(words[0])
 }
+SH = next(iter(SHELLS))
 TOOLS = ["awk", "cat", "dirname", "getconf", "grep", "nproc", "readlink", "sed", "sha256sum", "sleep", "tr"]
 
 # Answers with what it was asked, so that the way there and back is seen.
@@ -93,14 +94,14 @@ shells = pytest.mark.parametrize("shell", list(SHELLS))
 
 
 def test_one_answer_comes_from_the_bindings(bundle: Path, path: Path) -> None:
-    done = call("dash", bundle / "run", "Say hello.", path=path, EDGEPACK_PYTHON=sys.executable)
+    done = call(SH, bundle / "run", "Say hello.", path=path, EDGEPACK_PYTHON=sys.executable)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip().isalpha()
     assert f"run: the Python bindings of {sys.executable}, 1 threads" in done.stderr
 
 
 def test_the_bindings_answer_line_by_line(bundle: Path, path: Path) -> None:
-    done = call("dash", bundle / "run", path=path, text_in="one\n\ntwo\n", EDGEPACK_PYTHON=sys.executable)
+    done = call(SH, bundle / "run", path=path, text_in="one\n\ntwo\n", EDGEPACK_PYTHON=sys.executable)
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.splitlines()) == 2
 
@@ -108,7 +109,7 @@ def test_the_bindings_answer_line_by_line(bundle: Path, path: Path) -> None:
 def test_a_model_without_a_chat_template_goes_on_with_the_text(tmp_path: Path, path: Path) -> None:
     weights = write_tiny_gguf(tmp_path / "tiny.gguf", chat_template=None)
     made = make_bundle(tmp_path, weights=weights)
-    done = call("dash", made.path / "run", "one", path=path, EDGEPACK_PYTHON=sys.executable)
+    done = call(SH, made.path / "run", "one", path=path, EDGEPACK_PYTHON=sys.executable)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()
 
@@ -133,14 +134,14 @@ def test_a_server_is_asked_and_ended(shell: str, client: str, bundle: Path, path
 def test_a_server_that_does_not_start_is_an_error(bundle: Path, path: Path) -> None:
     (path / "curl").symlink_to(shutil.which("curl") or pytest.skip("no curl here"))
     server = program(path, "llama-server", "#!/bin/sh\nexit 1\n")
-    done = call("dash", bundle / "run", "x", path=path)
+    done = call(SH, bundle / "run", "x", path=path)
     assert done.returncode == 6
     assert f"error: {server} ended before it answered\n  next: " in done.stderr
 
 
 def test_without_a_prompt_a_server_starts_on_this_machine_only(bundle: Path, path: Path) -> None:
     program(path, "llama-server", FAKE_SERVER)
-    done = call("dash", bundle / "run", path=path, EDGEPACK_PORT="8123")
+    done = call(SH, bundle / "run", path=path, EDGEPACK_PORT="8123")
     words = json.loads(done.stdout)
     assert words[words.index("-m") + 1] == str(bundle / "model" / f"{FACTS.name}.gguf")
     assert words[words.index("--host") + 1] == "127.0.0.1"
@@ -162,7 +163,7 @@ def test_llama_completion_gets_the_prompt_as_one_word_and_its_own_words_stay_awa
 
 def test_a_program_that_fails_says_why(bundle: Path, path: Path) -> None:
     program(path, "llama-completion", "#!/bin/sh\necho broken model >&2\nexit 3\n")
-    done = call("dash", bundle / "run", "x", path=path)
+    done = call(SH, bundle / "run", "x", path=path)
     assert (done.returncode, done.stdout) == (3, "")
     assert "broken model" in done.stderr
 
@@ -173,7 +174,7 @@ def test_the_bundles_own_runtime_comes_first(bundle: Path, path: Path, tmp_path:
     (copy / "runtime").mkdir()
     own = program(copy / "runtime", "llama-completion", FAKE_PROGRAM)
     program(path, "llama-completion", "#!/bin/sh\nexit 9\n")
-    done = call("dash", copy / "run", "x", path=path)
+    done = call(SH, copy / "run", "x", path=path)
     assert done.stderr == f"run: {own}, 1 threads\n"
 
 
@@ -199,20 +200,20 @@ def test_threads_are_the_profiles_but_no_more_than_there_are_cores(bundle: Path,
     for cores, threads in ((2, 2), (64, 4)):
         (path / "nproc").unlink()
         program(path, "nproc", f"#!/bin/sh\necho {cores}\n")
-        done = call("dash", bundle / "run", "x", path=path, EDGEPACK_THREADS="")
+        done = call(SH, bundle / "run", "x", path=path, EDGEPACK_THREADS="")
         assert f"<-t><{threads}>" in done.stdout
 
 
 @pytest.mark.parametrize("name", ["EDGEPACK_THREADS", "EDGEPACK_CTX", "EDGEPACK_PORT", "EDGEPACK_MAX_TOKENS"])
 @pytest.mark.parametrize("value", ["x", "0", "-1", "1; id"])
 def test_settings_that_are_no_numbers_are_usage_errors(name: str, value: str, bundle: Path, path: Path) -> None:
-    done = call("dash", bundle / "run", "x", path=path, **{name: value})
+    done = call(SH, bundle / "run", "x", path=path, **{name: value})
     assert done.returncode == 2
     assert name in done.stderr
 
 
 def test_a_prompt_without_quotes_is_a_usage_error(bundle: Path, path: Path) -> None:
-    assert call("dash", bundle / "run", "turn", "on", path=path).returncode == 2
+    assert call(SH, bundle / "run", "turn", "on", path=path).returncode == 2
 
 
 @shells
@@ -245,15 +246,15 @@ def test_the_selftest_names_a_changed_file_and_ends_with_7(
 
 def test_the_selftest_ends_with_7_where_the_model_says_nothing(bundle: Path, path: Path) -> None:
     program(path, "llama-completion", "#!/bin/sh\necho\n")
-    assert call("dash", bundle / "selftest", path=path).returncode == 7
+    assert call(SH, bundle / "selftest", path=path).returncode == 7
 
 
 def test_the_selftest_ends_with_6_where_nothing_runs_the_model(bundle: Path, path: Path) -> None:
-    assert call("dash", bundle / "selftest", path=path).returncode == 6
+    assert call(SH, bundle / "selftest", path=path).returncode == 6
 
 
 def test_the_selftest_without_the_answer_needs_no_runtime(bundle: Path, path: Path) -> None:
-    assert call("dash", bundle / "selftest", path=path, EDGEPACK_NO_RUN="1").returncode == 0
+    assert call(SH, bundle / "selftest", path=path, EDGEPACK_NO_RUN="1").returncode == 0
 
 
 def test_the_selftest_ends_with_8_where_memory_does_not_suffice(tmp_path: Path, path: Path) -> None:
@@ -262,12 +263,12 @@ def test_the_selftest_ends_with_8_where_memory_does_not_suffice(tmp_path: Path, 
     from edgepack.domain.bundle import PredictedMemory
 
     facts = replace(FACTS, plan=PredictedMemory(parts=(("weights", 1 << 60),)))
-    done = call("dash", make_bundle(tmp_path, facts=facts).path / "selftest", path=path)
+    done = call(SH, make_bundle(tmp_path, facts=facts).path / "selftest", path=path)
     assert done.returncode == 8
 
 
 def test_bench_prints_tokens_a_second(bundle: Path, path: Path) -> None:
-    done = call("dash", bundle / "bench", path=path, EDGEPACK_CTX="32", EDGEPACK_PYTHON=sys.executable)
+    done = call(SH, bundle / "bench", path=path, EDGEPACK_CTX="32", EDGEPACK_PYTHON=sys.executable)
     assert done.returncode == 0, done.stderr
     first, second = done.stdout.splitlines()
     assert first.startswith("pp16 ")
@@ -277,7 +278,7 @@ def test_bench_prints_tokens_a_second(bundle: Path, path: Path) -> None:
 
 def test_bench_takes_llama_bench_where_there_is_one(bundle: Path, path: Path) -> None:
     program(path, "llama-bench", FAKE_PROGRAM)
-    done = call("dash", bundle / "bench", path=path)
+    done = call(SH, bundle / "bench", path=path)
     assert "<-t><1><-p><64><-n><32>" in done.stdout
 
 

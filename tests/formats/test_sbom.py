@@ -1,0 +1,57 @@
+"""The bill of materials names the model, its hash, licence and origin, and nothing that varies."""
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from edgepack.domain.bundle import BundleFacts, LicenceName, PayloadFile
+from edgepack.formats.sbom import sbom_json
+from tests.formats.bundles import FACTS
+
+WEIGHTS = PayloadFile(path="model/tiny.gguf", size=5, sha256="a" * 64)
+
+
+def model_of(facts: BundleFacts) -> dict[str, Any]:
+    document = json.loads(sbom_json(facts, WEIGHTS))
+    (model,) = document["components"]
+    assert isinstance(model, dict)
+    return model
+
+
+def test_it_says_which_version_of_cyclonedx_it_is() -> None:
+    document = json.loads(sbom_json(FACTS, WEIGHTS))
+    assert (document["bomFormat"], document["specVersion"], document["version"]) == ("CycloneDX", "1.6", 1)
+
+
+def test_it_has_no_time_and_no_serial_number() -> None:
+    assert not {"timestamp", "serialNumber"} & set(sbom_json(FACTS, WEIGHTS).split('"'))
+
+
+def test_the_model_has_the_weights_hash_and_the_hubs_address() -> None:
+    model = model_of(FACTS)
+    assert model["type"] == "machine-learning-model"
+    assert model["hashes"] == [{"alg": "SHA-256", "content": "a" * 64}]
+    assert model["purl"] == f"pkg:huggingface/Example/Tiny-Instruct@{FACTS.model.revision}"
+    assert model["version"] == FACTS.model.revision
+
+
+def test_a_model_from_no_hub_has_no_address() -> None:
+    assert "purl" not in model_of(replace(FACTS, model=replace(FACTS.model, origin="demo", revision=None)))
+
+
+@pytest.mark.parametrize(
+    ("name", "spdx", "expected"),
+    [
+        ("Apache License 2.0", "Apache-2.0", [{"license": {"id": "Apache-2.0"}}]),
+        ("two", "MIT OR Apache-2.0", [{"expression": "MIT OR Apache-2.0"}]),
+        ("Llama 3.2 Community License", None, [{"license": {"name": "Llama 3.2 Community License"}}]),
+        (None, None, None),
+    ],
+)
+def test_the_licence_is_an_identifier_an_expression_or_a_name(
+    name: str | None, spdx: str | None, expected: object
+) -> None:
+    facts = replace(FACTS, model=replace(FACTS.model, licence=LicenceName(name=name, spdx=spdx)))
+    assert model_of(facts).get("licenses") == expected
