@@ -25,15 +25,21 @@ def command(
     """Make one quantized GGUF from MODEL in one pass, with no file between."""
     if out.is_dir() or not out.absolute().parent.is_dir():
         raise UsageError(f"--out {out}: not a file in a directory that exists", hint="name the .gguf to write")
+    from edgepack.domain.source import DirectorySource
     from edgepack.infra.store import home
-    from edgepack.stages.convert import convert_to, open_checkpoint
+    from edgepack.stages.convert import convert_to, open_directory
     from edgepack.stages.fetch import fetch, find_source
 
     output = output_of(context)
-    checkpoint = fetch(find_source(model), cache=home() / "hub", progress=output, offline=offline)
-    opened = open_checkpoint(checkpoint, allow_over_3b=allow_over_3b)
+    source = find_source(model)
+    if isinstance(source, DirectorySource):
+        directory, name = source.path, source.path.resolve().name  # nothing is kept, so nothing needs a digest
+    else:
+        checkpoint = fetch(source, cache=home() / "hub", progress=output, offline=offline)
+        directory, name = checkpoint.directory, checkpoint.origin.rpartition(":")[2].rpartition("/")[2]
+    conversion = open_directory(directory, name, allow_over_3b=allow_over_3b)
     cores = threads or len(os.sched_getaffinity(0))
-    weights = convert_to(out.absolute(), opened, Quant(quant), threads=cores, progress=output)
+    weights = convert_to(out.absolute(), conversion, Quant(quant), threads=cores, progress=output)
     data = {
         "path": str(weights.path), "sha256": weights.sha256, "size": weights.size, "quant": weights.quant,
         "architecture": weights.architecture, "parameters": weights.parameters,

@@ -84,9 +84,7 @@ def run(arguments: list[str]) -> int:
     except OSError as error:
         return _disk_full_or_raise(error)
     except MemoryError:
-        show_error(
-            NoSpaceError("out of memory", hint="close other programs, or lower --threads, and run it again")
-        )
+        show_error(NoSpaceError("out of memory", hint="close other programs, or lower --threads, and run it again"))
         return ExitCode.NO_SPACE
     return ExitCode.DONE
 

@@ -111,9 +111,7 @@ class Store:
         partial.mkdir()
         try:
             make(partial)
-            (partial / _ENTRY).write_text(
-                json.dumps(step.table(), indent=2, sort_keys=True), encoding="utf-8"
-            )
+            (partial / _ENTRY).write_text(json.dumps(step.table(), indent=2, sort_keys=True), encoding="utf-8")
             _to_disk(partial)
             place = self._place(step.key)
             place.parent.mkdir(exist_ok=True)

@@ -49,16 +49,24 @@ class Opened:
         return card_licence(self.checkpoint.directory)
 
 
-def open_checkpoint(checkpoint: Checkpoint, *, allow_over_3b: bool) -> Opened:
+def open_directory(directory: Path, name: str, *, allow_over_3b: bool) -> Conversion:
     """Read config and headers, and count the parameters; raises BadInputError, also for one over 3 B."""
-    name = checkpoint.origin.rpartition(":")[2].rpartition("/")[2]
-    conversion = open_conversion(checkpoint.directory, name)
+    conversion = open_conversion(directory, name)
     if conversion.parameters > _LIMIT and not allow_over_3b:
         raise BadInputError(
             f"{name} has {conversion.parameters / 1e9:.2f} B parameters; a device profile takes up to 3 B",
             hint="choose a smaller model (edgepack model list), or say --allow-over-3b",
         )
-    return Opened(checkpoint=checkpoint, conversion=conversion)
+    return conversion
+
+
+def open_checkpoint(checkpoint: Checkpoint, *, allow_over_3b: bool) -> Opened:
+    """The same for a checkpoint whose files are known by digest, as the store needs it."""
+    name = checkpoint.origin.rpartition(":")[2].rpartition("/")[2]
+    return Opened(
+        checkpoint=checkpoint,
+        conversion=open_directory(checkpoint.directory, name, allow_over_3b=allow_over_3b),
+    )
 
 
 def plan(opened: Opened, *, quant: Quant | None, context: int, budget: int, force: bool) -> Plan:
@@ -100,9 +108,8 @@ def convert(
     return _weights(entry, conversion, quant)
 
 
-def convert_to(path: Path, opened: Opened, quant: Quant, *, threads: int, progress: Progress) -> Weights:
+def convert_to(path: Path, conversion: Conversion, quant: Quant, *, threads: int, progress: Progress) -> Weights:
     """The weights at `quant`, written to `path` past the store; an error leaves what stood there."""
-    conversion = opened.conversion
     partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         progress.step(f"converting {conversion.name} to {quant}")

@@ -2,8 +2,9 @@
 
 import json
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -86,24 +87,23 @@ def shapes(recipe: Recipe, config: Mapping[str, Any]) -> dict[str, tuple[int, ..
 
 def _write_weights(recipe: Recipe, config: Mapping[str, Any], directory: Path) -> None:
     random = np.random.default_rng(seed=sum(recipe.name.encode()))
-    tensors = {
-        name: encode(random_weights(random, shape), recipe.dtype) for name, shape in shapes(recipe, config).items()
-    }
-    stored = {name: (recipe.dtype, shapes(recipe, config)[name], data) for name, data in tensors.items()}
+    stored = {name: (recipe.dtype, shape) for name, shape in shapes(recipe, config).items()}
+
+    def values(name: str) -> bytes:
+        return encode(random_weights(random, stored[name][1]), recipe.dtype)
+
     if recipe.shards == 1:
-        write_safetensors(directory / "model.safetensors", stored)
+        write_safetensors(directory / "model.safetensors", stored, values)
         return
+    data = {name: values(name) for name in stored}
     weight_map = {}
     names = list(stored)
     for shard in range(recipe.shards):
         file = f"model-{shard + 1:05}-of-{recipe.shards:05}.safetensors"
         part = names[shard :: recipe.shards]
-        write_safetensors(directory / file, {name: stored[name] for name in part})
+        write_safetensors(directory / file, {name: stored[name] for name in part}, data.__getitem__)
         weight_map |= dict.fromkeys(part, file)
-    index = {
-        "metadata": {"total_size": sum(len(data) for data in tensors.values())},
-        "weight_map": weight_map,
-    }
+    index = {"metadata": {"total_size": sum(map(len, data.values()))}, "weight_map": weight_map}
     (directory / "model.safetensors.index.json").write_text(json.dumps(index))
 
 
@@ -123,23 +123,22 @@ def encode(values: npt.NDArray[np.float32], dtype: str) -> bytes:
     return ((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16).astype(np.uint16).tobytes()
 
 
-def write_safetensors(path: Path, tensors: Mapping[str, tuple[str, tuple[int, ...], bytes]]) -> None:
-    """name -> (dtype, shape, bytes), in this order."""
+def write_safetensors(
+    path: Path, tensors: Mapping[str, tuple[str, tuple[int, ...]]], values: Callable[[str], bytes]
+) -> None:
+    """`tensors` are name -> (dtype, shape); `values` gives one tensor's bytes, asked for in this order."""
     header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
     position = 0
-    for name, (dtype, shape, data) in tensors.items():
-        header[name] = {
-            "dtype": dtype,
-            "shape": list(shape),
-            "data_offsets": [position, position + len(data)],
-        }
-        position += len(data)
+    for name, (dtype, shape) in tensors.items():
+        end = position + prod(shape) * (4 if dtype == "F32" else 2)
+        header[name] = {"dtype": dtype, "shape": list(shape), "data_offsets": [position, end]}
+        position = end
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
     with path.open("wb") as file:
         file.write(struct.pack("<Q", len(text)) + text)
-        for _, _, data in tensors.values():
-            file.write(data)
+        for name in tensors:
+            file.write(values(name))
 
 
 # --- vocabularies, rebuilt from the pinned source's ggml-vocab-*.gguf ---
@@ -186,7 +185,15 @@ def _byte_level(directory: Path, source: Path, *, qwen: bool) -> int:
         "clean_up_tokenization_spaces": False,
     }
     if qwen:
-        settings |= {"add_bos_token": False, "add_prefix_space": False, "bos_token": None, "eos_token": "<|im_end|>", "pad_token": "<|endoftext|>", "unk_token": None, "tokenizer_class": "Qwen2Tokenizer"}  # fmt: skip
+        settings |= {
+            "add_bos_token": False,
+            "add_prefix_space": False,
+            "bos_token": None,
+            "eos_token": "<|im_end|>",
+            "pad_token": "<|endoftext|>",
+            "unk_token": None,
+            "tokenizer_class": "Qwen2Tokenizer",
+        }
     else:
         settings |= {
             "bos_token": "<|begin_of_text|>",
