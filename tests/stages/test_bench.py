@@ -19,8 +19,8 @@ from tests.fakes.tiny_gguf import write_tiny_gguf
 TICK = os.sysconf("SC_CLK_TCK")
 HASTY = Patience(quiet_seconds=0.0, look_seconds=0.02, attempts=2)
 # One sample has no spread: whether such a series is stable depends on the machine's tree alone.
-DECODE = Workload(prompt_tokens=0, generated_tokens=100, repeats=1, least_seconds=0.0)
-BOTH = Workload(prompt_tokens=16, generated_tokens=8, repeats=3, least_seconds=0.0)
+DECODE = Workload(prompt_tokens=0, generated_tokens=400, repeats=1, least_seconds=0.0)
+BOTH = Workload(prompt_tokens=8, generated_tokens=2, repeats=2, least_seconds=0.0)
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="needs /proc and CPU affinity")
 
@@ -164,7 +164,7 @@ def test_a_series_that_others_disturbed_is_measured_again(weights: Weights, tmp_
     (disturbed,) = found.rejected
     assert (disturbed.busy or 0) > BUSY_LIMIT
     assert found.series[0].busy == 0.0
-    assert any(text.startswith("measure again: tg100: other programs used") for text in machine.said)
+    assert any(text.startswith("measure again: tg400: other programs used") for text in machine.said)
 
 
 def test_attempts_are_bounded_and_the_record_says_unstable(weights: Weights, tmp_path: Path) -> None:
@@ -174,7 +174,7 @@ def test_attempts_are_bounded_and_the_record_says_unstable(weights: Weights, tmp
     assert not found.stable
     assert len(machine.bars) == HASTY.attempts
     assert len(found.rejected) == HASTY.attempts - 1
-    assert found.unstable_because[0].startswith("tg100: other programs used")
+    assert found.unstable_because[0].startswith("tg400: other programs used")
     assert machine.warned == [f"not stable: {reason}" for reason in found.unstable_because]
 
 
@@ -194,7 +194,7 @@ def test_strict_refuses_an_unstable_measurement(weights: Weights, tmp_path: Path
             weights, workload=DECODE, threads=(1,), progress=machine, patience=HASTY, strict=True, root=tmp_path
         )  # fmt: skip
     assert refused.value.exit_code is ExitCode.DEVICE
-    assert "tg100: other programs used" in refused.value.what
+    assert "tg400: other programs used" in refused.value.what
 
 
 def test_it_waits_for_a_quiet_machine(weights: Weights, tmp_path: Path) -> None:
