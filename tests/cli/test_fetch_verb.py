@@ -61,6 +61,8 @@ def test_a_repository_is_fetched_and_then_served_offline(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    for variable in ("HF_TOKEN", "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
+        monkeypatch.delenv(variable, raising=False)
     huggingface_hub.close_session()
     with serve_hub() as hub:
         commit = hub.commit("maker/model", FILES, branch="v1")

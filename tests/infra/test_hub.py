@@ -84,6 +84,10 @@ def refused(cache: Path, kind: type[EdgepackError] = NetworkError, revision: str
     return caught.value
 
 
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "edgepack", "fetch", MODEL, *arguments]
+
+
 def everything_below(path: Path) -> bytes:
     return b"".join(file.read_bytes() for file in path.rglob("*") if file.is_file())
 
@@ -512,6 +516,17 @@ def test_a_full_disk_is_foreseen(hub: FakeHub, cache: Path) -> None:
     assert not hub.asked(WEIGHTS)
 
 
+def test_a_disk_that_fills_up_meanwhile_ends_in_exit_code_8_and_nothing_is_trusted(hub: FakeHub, cache: Path) -> None:
+    """A limit on file sizes stands for the full disk; the system refuses the write all the same."""
+    full = ["sh", "-c", 'ulimit -f 2000; exec "$@"', "sh", *command()]
+    ended = subprocess.run(full, capture_output=True, text=True, check=False)
+    assert ended.returncode == ExitCode.NO_SPACE
+    assert f"{MODEL}: no space left while fetching" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert not list(cache.rglob("commits/*"))
+    assert fetched(cache).path(WEIGHTS).read_bytes() == FILES[WEIGHTS]
+
+
 # Secrets.
 
 
@@ -526,17 +541,20 @@ def test_the_token_goes_to_the_hub_and_nowhere_else(
     assert b"signed-secret" not in everything_below(cache)
 
 
-def test_the_hub_learns_the_program_and_nothing_about_its_surroundings(hub: FakeHub, cache: Path) -> None:
-    fetched(cache)
-    assert all("agent/" not in request.user_agent for request in hub.requests)
+def test_the_hub_learns_the_program_and_nothing_about_its_surroundings(
+    hub: FakeHub, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a process of its own: what the client asks about its surroundings, it asks once in a process."""
+    monkeypatch.setenv("AGENT", "something")
+    for variable in ("HF_HUB_DISABLE_TELEMETRY", "DISABLE_TELEMETRY", "DO_NOT_TRACK"):
+        monkeypatch.delenv(variable, raising=False)
+    subprocess.run(command(), capture_output=True, check=True)
     assert all(request.path.startswith(("/api/models/", f"/{MODEL}/", "/storage/")) for request in hub.requests)
+    assert {request.user_agent.split("/")[0] for request in hub.requests if "/api/" in request.path} == {"edgepack"}
+    assert not any("agent/" in request.user_agent for request in hub.requests)
 
 
 # Killed.
-
-
-def command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "edgepack", "fetch", MODEL, *arguments]
 
 
 def test_after_kill_9_the_next_run_asks_only_for_what_is_missing(hub: FakeHub, cache: Path) -> None:
@@ -562,15 +580,21 @@ def test_after_kill_9_the_next_run_asks_only_for_what_is_missing(hub: FakeHub, c
     assert [request.range for request in hub.asked(WEIGHTS)] == [f"bytes={arrived}-"]
 
 
-def test_two_fetches_at_once_bring_the_files_once(hub: FakeHub, cache: Path) -> None:
+def test_two_fetches_at_once_bring_the_files_once(hub: FakeHub, cache: Path, tmp_path: Path) -> None:
     hub.stalls[WEIGHTS] = 500_000
-    running = [subprocess.Popen(command("--json"), stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in "ab"]
-    deadline = time.monotonic() + 60
-    while sum("/api/" in request.path for request in hub.requests) < 2 or not hub.asked(WEIGHTS):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    hub.released.set()
-    outputs = [process.communicate(timeout=60)[0] for process in running]
+    logs = [tmp_path / "first.log", tmp_path / "second.log"]
+    running = [subprocess.Popen(command("--json"), stdout=subprocess.PIPE, stderr=log.open("wb")) for log in logs]
+    try:
+        deadline = time.monotonic() + 30
+        while not any("waiting for another fetch" in log.read_text() for log in logs):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        hub.released.set()
+        outputs = [process.communicate(timeout=60)[0] for process in running]
+    finally:
+        for process in running:
+            process.kill()
+            process.wait()
     assert outputs[0] == outputs[1]
     assert [process.returncode for process in running] == [0, 0]
     assert len(hub.asked(WEIGHTS)) == 1
