@@ -9,9 +9,9 @@ from time import perf_counter
 
 from edgepack.domain.errors import BadInputError
 from edgepack.domain.measurement import Runtime
-from edgepack.domain.quant import Quant
 from edgepack.domain.weights import Weights
 from edgepack.engines.llamacpp_chat import ChatMessage, chat_prompt
+from edgepack.engines.llamacpp_description import Description, describe
 from edgepack.engines.llamacpp_library import OpenModel, context, decode, library, opened
 from edgepack.engines.llamacpp_timing import measure, measure_phase
 from edgepack.infra.digests import sha256_of
@@ -49,22 +49,6 @@ class Generation:
     ending: Ending
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Description:
-    """What a GGUF's metadata says of it."""
-
-    name: str
-    """general.name, or the file's name without one."""
-    architecture: str
-    context_length: int
-    """Tokens it was trained for."""
-    parameters: int
-    """Counted from the tensors."""
-    tensor_bytes: int
-    quant: Quant | None
-    """None where general.file_type names no quantization that edgepack knows."""
-
-
 def runtime() -> Runtime:
     """The bindings and the library under them."""
     from importlib.metadata import version
@@ -77,27 +61,6 @@ def runtime() -> Runtime:
         name="llama-cpp-python", version=version("llama-cpp-python"), build=build,
         system_info=native.llama_print_system_info().decode().strip().rstrip("|").strip(),
     )  # fmt: skip
-
-
-def describe(weights: Path) -> Description:
-    """Read a GGUF's metadata, not its weights; BadInputError where it is no GGUF of a known architecture."""
-    with opened(weights, vocabulary_only=True) as model:
-        architecture = _metadata(model, "general.architecture") or "unknown"
-        length = _metadata(model, f"{architecture}.context_length")
-        if length is None or not length.isdecimal():
-            raise BadInputError(
-                f"{weights}: {architecture}.context_length: expected int, got {length or 'nothing'}",
-                hint="make the file again from its checkpoint",
-            )
-        file_type = _metadata(model, "general.file_type")
-        return Description(
-            name=_metadata(model, "general.name") or weights.stem,
-            architecture=architecture,
-            context_length=int(length),
-            parameters=int(model.native.llama_model_n_params(model.handle)),
-            tensor_bytes=int(model.native.llama_model_size(model.handle)),
-            quant=next((quant for quant in Quant if str(quant.file_type) == file_type), None),
-        )
 
 
 def identify(weights: Path, *, memo: Path | None = None, advance: Callable[[int], None] | None = None) -> Weights:
@@ -243,14 +206,3 @@ def _piece(model: OpenModel, token: int) -> bytes:
         if size >= 0:
             return buffer.raw[:size]
         room = -size
-
-
-def _metadata(model: OpenModel, key: str) -> str | None:
-    """One scalar or string of the GGUF's metadata as text."""
-    native, name = model.native, key.encode()
-    size = native.llama_model_meta_val_str(model.handle, name, None, 0)
-    if size < 0:
-        return None
-    buffer = ctypes.create_string_buffer(size + 1)
-    native.llama_model_meta_val_str(model.handle, name, buffer, size + 1)
-    return buffer.value.decode(errors="replace")

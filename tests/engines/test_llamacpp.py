@@ -9,6 +9,7 @@ import pytest
 
 from edgepack.domain.errors import BadInputError
 from edgepack.domain.measurement import Phase, Sample, Workload
+from edgepack.domain.plan import AttentionShape
 from edgepack.domain.quant import Quant
 from edgepack.engines.llamacpp import (
     ChatMessage,
@@ -25,7 +26,18 @@ from edgepack.engines.llamacpp import (
     tokens_of,
 )
 from edgepack.engines.llamacpp_chat import render
-from tests.fakes.tiny_gguf import BOS, BYTES, CONTEXT, SPECIAL, WORDS, write_tiny_gguf
+from tests.fakes.tiny_gguf import (
+    BOS,
+    BYTES,
+    CONTEXT,
+    FEED_FORWARD,
+    HEADS,
+    HIDDEN,
+    LAYERS,
+    SPECIAL,
+    WORDS,
+    write_tiny_gguf,
+)
 
 HELLO = [ChatMessage(role="system", content="Be brief."), ChatMessage(role="user", content="a & <b>")]
 QUICK = Workload(prompt_tokens=24, generated_tokens=6, repeats=3, least_seconds=0.0)
@@ -48,7 +60,17 @@ def test_a_gguf_says_what_it_is(tiny: Path) -> None:
     assert (found.name, found.architecture, found.context_length) == ("tiny", "llama", CONTEXT)
     assert found.quant is Quant.F16
     layer = 4 * 64 * 64 + 3 * 64 * 96 + 2 * 64
+    assert (found.licence, found.files) == (None, 1)
     assert found.parameters == 2 * len(SPECIAL + BYTES + WORDS) * 64 + 2 * layer + 64
+
+
+def test_a_gguf_says_its_shape(tiny: Path) -> None:
+    """What memory is planned with comes from the metadata, the vocabulary's size from its list of tokens."""
+    vocabulary = len(SPECIAL + BYTES + WORDS)
+    assert describe(tiny).shape == AttentionShape(
+        layers=LAYERS, kv_heads=HEADS, head_dim=HIDDEN // HEADS, hidden=HIDDEN, feed_forward=FEED_FORWARD,
+        vocabulary=vocabulary,
+    )  # fmt: skip
 
 
 def test_weights_are_identified_by_their_bytes(tiny: Path) -> None:
