@@ -23,6 +23,7 @@ MANIFEST_LIMIT = 16 << 20
 """Bytes; a manifest names a few dozen files, and one that is larger is no manifest."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,99}")
+_UNSAFE = re.compile(r"[^A-Za-z0-9._+-]+")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -191,6 +192,14 @@ class Manifest:
 def is_safe_name(name: str) -> bool:
     """Whether `name` is a file name on every system, in every archive and in every shell, unquoted."""
     return _NAME.fullmatch(name) is not None and not name.endswith(".")
+
+
+def safe_name(text: str) -> str:
+    """The safe name nearest to `text`: other characters become `_`. Raises ValueError where nothing is left."""
+    name = _UNSAFE.sub("_", text).lstrip("._+-").rstrip(".")[:100]
+    if not is_safe_name(name):
+        raise ValueError(f"{text!r} has nothing to make a file name of")
+    return name
 
 
 def is_safe_path(path: str) -> bool:

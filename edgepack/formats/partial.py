@@ -28,6 +28,18 @@ def partial_directory(destination: Path) -> Iterator[Path]:
         os.close(lock)
 
 
+@contextmanager
+def one_maker(directory: Path) -> Iterator[None]:
+    """Whoever writes bundles into `directory` waits here for the one before; on a disk without locks nobody does."""
+    lock = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        with suppress(OSError):
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)
+
+
 def remove_stale(destination: Path) -> None:
     """Remove the directories that dead makers of the same destination left."""
     ours = re.compile(rf"\.{re.escape(destination.name)}\.{_MARK}-[0-9a-f]{{16}}")

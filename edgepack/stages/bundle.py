@@ -3,17 +3,17 @@
 import errno
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import assert_never
 
-from edgepack.domain.bundle import EVIDENCE, LICENCES, BundleFacts, Format
+from edgepack.domain.bundle import EVIDENCE, LICENCES, BundleFacts, Format, safe_name
 from edgepack.domain.errors import BadInputError, EdgepackError, NoSpaceError, UsageError
 from edgepack.domain.progress import Progress
 from edgepack.formats.directory import write_directory
 from edgepack.formats.opening import open_bundle, read_manifest
-from edgepack.formats.partial import partial_directory
+from edgepack.formats.partial import one_maker, partial_directory
 from edgepack.formats.payload import WRITTEN_AT, Payload, assemble
 from edgepack.formats.reader import BundleReader
 from edgepack.formats.standing import evidence_stands, payload_stands
@@ -21,6 +21,8 @@ from edgepack.formats.tar import tar_size, write_tar
 from edgepack.infra.digests import sha256_of
 from edgepack.infra.store import require_space
 
+_MOST_MAKERS = 16
+"""Makers of one destination at once."""
 _HEADROOM = 1 << 20
 """Bytes beyond the files themselves: directories and the disk's own books."""
 
@@ -30,7 +32,8 @@ class BundleContents:
     """What goes into a bundle.
 
     `weights_sha256` is what the maker of `weights` says it is; None: it is read and computed. Evidence is
-    bytes by file name. The licence files keep their names.
+    bytes by file name. The licence files keep their names, as far as
+    these are safe.
     """
 
     facts: BundleFacts
@@ -61,13 +64,14 @@ def write_bundle(contents: BundleContents, *, destination: Path, format: Format,
     payload = _assembled(contents, progress)
     with _disk_errors(destination):
         destination.parent.mkdir(parents=True, exist_ok=True)
-        _place(payload, destination, format, progress)
+        with one_maker(destination.parent):
+            _place(payload, destination, format, progress)
     return Bundle(path=destination, payload_digest=payload.digest, format=format, size=payload.size)
 
 
 def _assembled(contents: BundleContents, progress: Progress) -> Payload:
     try:
-        licences = {path.name: path.read_bytes() for path in contents.licence_files}
+        licences = {safe_name(path.name): path.read_bytes() for path in contents.licence_files}
         size = contents.weights.stat().st_size
         sha256 = contents.weights_sha256 or _digest(contents.weights, size, progress)
     except OSError as error:
@@ -135,27 +139,40 @@ def _write(payload: Payload, destination: Path, format: Format, partial: Path, p
                 write_tar(payload, new, bar)
             case _:
                 assert_never(format)
-    _move(new, destination, partial / "old")
+    _move(new, destination, partial / "aside")
 
 
 def _replace_evidence(payload: Payload, destination: Path, partial: Path, progress: Progress) -> None:
     with progress.bar("evidence", None, "B") as bar:
         write_directory(payload.evidence, partial / "new", bar)
-    _move(partial / "new" / EVIDENCE, destination / EVIDENCE, partial / "old")
+    _move(partial / "new" / EVIDENCE, destination / EVIDENCE, partial / "aside")
     os.utime(destination, (WRITTEN_AT, WRITTEN_AT))
 
 
-def _move(new: Path, destination: Path, old: Path) -> None:
-    """One rename; a directory that stood there goes to `old` first, and back again if the rename fails."""
-    if not destination.exists() or (new.is_file() and destination.is_file()):
-        new.replace(destination)
+def _move(new: Path, destination: Path, aside: Path) -> None:
+    """One rename; a directory that stands there goes `aside` first, and comes back if the rename fails.
+
+    On a disk without locks another maker may have put its bundle there meanwhile: that one goes aside too.
+    """
+    aside.mkdir()
+    for attempt in range(_MOST_MAKERS):
+        old = aside / str(attempt)
+        with suppress(FileNotFoundError):
+            if destination.is_dir():
+                destination.rename(old)
+        try:
+            new.replace(destination)
+        except BaseException as error:
+            if isinstance(error, OSError) and error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+                continue
+            if old.exists():
+                old.rename(destination)
+            raise
         return
-    destination.rename(old)
-    try:
-        new.rename(destination)
-    except BaseException:
-        old.rename(destination)
-        raise
+    raise UsageError(
+        f"{destination}: other makers keep putting bundles there",
+        hint="build one after the other, or with another --out",
+    )
 
 
 @contextmanager

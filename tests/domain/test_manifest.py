@@ -17,6 +17,7 @@ from edgepack.domain.bundle import (
     PayloadFile,
     is_safe_name,
     is_safe_path,
+    safe_name,
 )
 from edgepack.domain.errors import BadInputError
 from edgepack.domain.manifest import manifest_json, parse_manifest
@@ -170,3 +171,18 @@ def test_facts_hold_no_path_of_the_machine(origin: str) -> None:
 def test_facts_refuse_what_a_script_could_not_hold(change: dict[str, str]) -> None:
     with pytest.raises(ValueError):
         BundleFacts(**{field: getattr(FACTS, field) for field in FACTS.__slots__} | change)
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [("Qwen 2.5 (0.5B)", "Qwen_2.5_0.5B_"), (".hidden", "hidden"), ("a/b", "a_b"), ("x" * 200, "x" * 100)],
+)
+def test_the_nearest_safe_name_is_safe(text: str, name: str) -> None:
+    assert safe_name(text) == name
+    assert is_safe_name(safe_name(text))
+
+
+@pytest.mark.parametrize("text", ["", "...", "_"])
+def test_a_text_without_letters_makes_no_name(text: str) -> None:
+    with pytest.raises(ValueError):
+        safe_name(text)

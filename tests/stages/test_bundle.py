@@ -32,6 +32,19 @@ bundle = make_bundle(Path(sys.argv[1]), Format(sys.argv[2]))
 print(bundle.payload_digest)
 """
 
+MAKE_THERE = """
+import sys
+from pathlib import Path
+from edgepack.domain.bundle import Format
+from edgepack.domain.progress import Silent
+from edgepack.stages.bundle import write_bundle
+from tests.formats.bundles import contents
+own, out = Path(sys.argv[1]), Path(sys.argv[2])
+own.mkdir()
+bundle = write_bundle(contents(own), destination=out / "x", format=Format(sys.argv[3]), progress=Silent())
+print(bundle.payload_digest)
+"""
+
 
 def write(made: BundleContents, destination: Path, format: Format = Format.DIR) -> Bundle:
     return write_bundle(made, destination=destination, format=format, progress=Silent())
@@ -197,6 +210,41 @@ def test_two_licences_of_one_name_are_bad_input(tmp_path: Path) -> None:
     made = contents(tmp_path)
     with pytest.raises(BadInputError, match="one name"):
         write(replace(made, licence_files=made.licence_files * 2), tmp_path / "x")
+
+
+def test_a_licence_keeps_its_name_as_far_as_it_is_safe(tmp_path: Path) -> None:
+    made = contents(tmp_path)
+    odd = tmp_path / ".Licence agreement (1).txt"
+    odd.write_text("x")
+    bundle = write(replace(made, licence_files=(*made.licence_files, odd)), tmp_path / "x")
+    assert {path.name for path in (bundle.path / "LICENSES").iterdir()} == {"LICENSE", "Licence_agreement_1_.txt"}
+
+
+@formats
+def test_several_makers_at_once_end_with_one_whole_bundle(tmp_path: Path, format: Format) -> None:
+    expected = make_bundle(tmp_path / "elsewhere", format).payload_digest
+    makers = [
+        subprocess.Popen(
+            [sys.executable, "-c", MAKE_THERE, str(tmp_path / str(number)), str(tmp_path / "x/out"), format],
+            stdout=subprocess.PIPE, text=True,
+        )
+        for number in range(4)
+    ]  # fmt: skip
+    assert [maker.communicate(timeout=60)[0].strip() for maker in makers] == [expected] * 4
+    (left,) = (tmp_path / "x/out").iterdir()
+    assert verify(left, run_model=False, progress=Silent()).payload_digest == expected
+
+
+def test_a_bundle_that_comes_meanwhile_is_replaced(tmp_path: Path) -> None:
+    quicker = make_bundle(tmp_path / "elsewhere", facts=replace(FACTS, plan=None)).path
+
+    class Late(Silent):
+        def step(self, text: str) -> None:
+            if text.startswith("writing"):
+                shutil.copytree(quicker, tmp_path / "x")
+
+    bundle = write_bundle(contents(tmp_path), destination=tmp_path / "x", format=Format.DIR, progress=Late())
+    assert verify(tmp_path / "x", run_model=False, progress=Silent()).payload_digest == bundle.payload_digest
 
 
 def test_a_wrong_digest_from_the_maker_is_found_by_verify_not_trusted(tmp_path: Path) -> None:
