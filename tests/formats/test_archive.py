@@ -62,10 +62,12 @@ def test_a_good_bundle_comes_out_as_it_went_in(good: Path, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     "path",
     ["/etc/passwd", "../outside", f"{TOP}/../../outside", f"{TOP}/./run2", f"{TOP}//x", "other/run", "C:/x",
-     f"{TOP}/.x", f"{TOP}/a b", f"{TOP}/a\nb", f"{TOP}/\x1b[31m", "..", ""],
+     f"{TOP}/evidence/../../outside", f"{TOP}/evidence/.x", f"{TOP}/.x", f"{TOP}/a b", f"{TOP}/a\nb", f"{TOP}/\x1b[31m", "..", ""],
 )  # fmt: skip
 def test_a_path_that_no_bundle_has_is_refused(good: Path, tmp_path: Path, path: str) -> None:
     archive = with_member(good, tmp_path / "bad.tar", member(path), b"x")
+    with pytest.raises((VerificationError, BadInputError)):
+        open_bundle(archive)
     with pytest.raises((VerificationError, BadInputError)):
         extract(archive, tmp_path / "out")
     assert sorted(tmp_path.iterdir()) == [archive]
@@ -254,7 +256,9 @@ def test_a_chain_of_extended_headers_is_refused(tmp_path: Path) -> None:
 
 
 KINDS = st.sampled_from([b"0", b"\0", b"1", b"2", b"3", b"5", b"6", b"L", b"x", b"g", b"S", b"K"])
-PARTS = st.lists(st.sampled_from(["..", ".", "", "run", "model", TOP, "a b", "\x00", "é"]), max_size=5).map("/".join)
+PARTS = st.lists(
+    st.sampled_from(["..", ".", "", "run", "model", "evidence", TOP, "a b", "\x00", "é"]), max_size=5
+).map("/".join)
 PATHS = st.one_of(PARTS, st.text(max_size=20)).map(lambda text: text.encode()[:100].decode(errors="ignore"))
 
 

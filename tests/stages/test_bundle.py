@@ -1,5 +1,6 @@
 """A bundle stands whole at its destination or not at all, and is the same wherever and whenever it was made."""
 
+import errno
 import hashlib
 import os
 import shutil
@@ -287,6 +288,21 @@ def test_a_failure_while_writing_leaves_what_stood_there(
 
     with pytest.raises(BadInputError, match="no longer the"):
         write_bundle(shrinks, destination=first.path, format=format, progress=Shrinking())
+    assert verify(first.path, run_model=False, progress=Silent()).payload_digest == first.payload_digest
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [first.path.name]
+
+
+def test_a_failure_of_the_rename_brings_the_old_bundle_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = make_bundle(tmp_path)
+    other = contents(tmp_path, weights=fake_gguf(tmp_path / "other", seed=2))
+
+    def fails(_self: Path, _target: Path) -> Path:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", fails)
+        with pytest.raises(OSError, match="Input/output"):
+            write(other, first.path)
     assert verify(first.path, run_model=False, progress=Silent()).payload_digest == first.payload_digest
     assert [path.name for path in (tmp_path / "out").iterdir()] == [first.path.name]
 
