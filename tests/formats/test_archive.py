@@ -62,7 +62,8 @@ def test_a_good_bundle_comes_out_as_it_went_in(good: Path, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     "path",
     ["/etc/passwd", "../outside", f"{TOP}/../../outside", f"{TOP}/./run2", f"{TOP}//x", "other/run", "C:/x",
-     f"{TOP}/evidence/../../outside", f"{TOP}/evidence/.x", f"{TOP}/.x", f"{TOP}/a b", f"{TOP}/a\nb", f"{TOP}/\x1b[31m", "..", ""],
+     f"{TOP}/evidence/../../outside", f"{TOP}/evidence/.x", f"{TOP}/.x", f"{TOP}/a b",
+     f"{TOP}/a\nb", f"{TOP}/\x1b[31m", "..", ""],
 )  # fmt: skip
 def test_a_path_that_no_bundle_has_is_refused(good: Path, tmp_path: Path, path: str) -> None:
     archive = with_member(good, tmp_path / "bad.tar", member(path), b"x")
