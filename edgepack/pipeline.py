@@ -5,6 +5,7 @@ import os
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from typing import TypeAlias, assert_never
 
 from edgepack import __version__
 from edgepack.domain.bundle import (
@@ -20,24 +21,28 @@ from edgepack.domain.bundle import (
 from edgepack.domain.errors import UsageError
 from edgepack.domain.measurement import Measurement, Workload
 from edgepack.domain.measurement_json import measurement_json, parse_measurement
-from edgepack.domain.plan import Plan
+from edgepack.domain.plan import Plan, choose
 from edgepack.domain.profile import Profile, profile_toml
 from edgepack.domain.progress import Progress
 from edgepack.domain.quant import Quant
-from edgepack.domain.source import Source
+from edgepack.domain.source import GgufSource, Source
 from edgepack.domain.weights import Weights
 from edgepack.infra.library import load_catalogue, load_profile
 from edgepack.infra.machine import host_profile
 from edgepack.infra.observations import Observations
 from edgepack.infra.pins import llama_cpp_pin
 from edgepack.infra.store import Store, home
+from edgepack.stages.adopt import Adopted, adopt
 from edgepack.stages.bench import bench
 from edgepack.stages.bundle import Bundle, BundleContents, write_bundle
-from edgepack.stages.convert import Opened, convert, file_stem, open_checkpoint, plan
+from edgepack.stages.convert import Opened, convert, file_stem, open_checkpoint
 from edgepack.stages.fetch import fetch
 from edgepack.stages.verify import Verdict, verify
 
 USUAL_CONTEXT = 4096
+
+Material: TypeAlias = Opened | Adopted
+"""What a build starts from, read as far as its headers; both give name, origin, terms, candidates and so on."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,10 +66,10 @@ class Order:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Planned:
-    """What a build would make: known from the checkpoint's headers, before any weight is read."""
+    """What a build would make: known from headers, before any weight is converted."""
 
     profile: Profile
-    opened: Opened
+    material: Material
     plan: Plan
     name: str
     """The bundle's."""
@@ -82,33 +87,26 @@ class Built:
 
 
 def prepare(order: Order, progress: Progress) -> Planned:
-    """Profile and checkpoint to the candidate that would be built."""
+    """Profile and model to the candidate that would be built."""
     profile = load_profile(order.profile)
-    checkpoint = fetch(order.source, cache=home() / "hub", progress=progress, offline=order.offline)
-    opened = open_checkpoint(checkpoint, allow_over_3b=order.allow_over_3b)
-    chosen = plan(
-        opened,
-        quant=order.quant,
-        context=_context(order.context, opened),
+    material = _material(order, progress)
+    context = _context(order.context, material)
+    plan = choose(
+        material.candidates(order.quant, context),
+        context=context,
         budget=profile.memory_budget,
+        subject=material.name,
         force=order.force,
     )
-    name = file_stem(opened.name, chosen.chosen.quant, profile.name)
-    return Planned(profile=profile, opened=opened, plan=chosen, name=name)
+    name = file_stem(material.name, plan.chosen.title, profile.name)
+    return Planned(profile=profile, material=material, plan=plan, name=name)
 
 
 def build(order: Order, progress: Progress) -> Built:
     """The whole way from an order to a verified bundle; what was done before is only looked up."""
     planned = prepare(order, progress)
-    progress.step(f"chosen {planned.plan.chosen.quant}: {planned.plan.reason}")
-    weights = convert(
-        planned.opened,
-        planned.plan.chosen.quant,
-        llama_cpp=llama_cpp_pin().version,
-        store=Store(home()),
-        threads=order.threads or len(os.sched_getaffinity(0)),
-        progress=progress,
-    )
+    progress.step(f"chosen {planned.plan.chosen.title}: {planned.plan.reason}")
+    weights = _weights(planned, order, progress)
     measurement = _measured(weights, order, progress) if order.measure else None
     bundle = write_bundle(
         _contents(planned, weights, measurement),
@@ -125,13 +123,40 @@ def build(order: Order, progress: Progress) -> Built:
     )
 
 
-def _context(asked: int | None, opened: Opened) -> int:
-    limit = opened.conversion.context_length
+def _material(order: Order, progress: Progress) -> Material:
+    if isinstance(order.source, GgufSource):
+        memo = home() / "digests"
+        return adopt(order.source.path, memo=memo, allow_over_3b=order.allow_over_3b, progress=progress)
+    checkpoint = fetch(order.source, cache=home() / "hub", progress=progress, offline=order.offline)
+    return open_checkpoint(checkpoint, allow_over_3b=order.allow_over_3b)
+
+
+def _weights(planned: Planned, order: Order, progress: Progress) -> Weights:
+    match planned.material:
+        case Adopted(weights=weights):
+            return weights
+        case Opened() as opened:
+            quant = planned.plan.chosen.quant
+            assert quant is not None, "a checkpoint's candidates are quantizations"
+            return convert(
+                opened,
+                quant,
+                llama_cpp=llama_cpp_pin().version,
+                store=Store(home()),
+                threads=order.threads or len(os.sched_getaffinity(0)),
+                progress=progress,
+            )
+        case _:
+            assert_never(planned.material)
+
+
+def _context(asked: int | None, material: Material) -> int:
+    limit = material.context_length
     if asked is None:
         return min(USUAL_CONTEXT, limit)
     if asked > limit:
         raise UsageError(
-            f"--ctx {asked}: {opened.name} was made for {limit} tokens", hint=f"ask for {limit} or fewer"
+            f"--ctx {asked}: {material.name} was made for {limit} tokens", hint=f"ask for {limit} or fewer"
         )
     return asked
 
@@ -164,11 +189,10 @@ def _verified(bundle: Bundle, progress: Progress) -> Verdict:
 
 
 def _contents(planned: Planned, weights: Weights, measurement: Measurement | None) -> BundleContents:
-    checkpoint = planned.opened.checkpoint
     facts = BundleFacts(
         name=planned.name,
         model=_model(planned, weights),
-        checkpoint=checkpoint.digest,
+        checkpoint=planned.material.digest,
         quantization=planned.plan.chosen.quant,
         profile=ProfileRef(
             name=planned.profile.name, digest=sha256(profile_toml(planned.profile).encode()).hexdigest()
@@ -177,38 +201,32 @@ def _contents(planned: Planned, weights: Weights, measurement: Measurement | Non
         provenance=Provenance(edgepack=__version__, llama_cpp=llama_cpp_pin()),
         plan=PredictedMemory(parts=planned.plan.chosen.memory.parts),
     )
-    terms = tuple(checkpoint.path(file.name) for file in checkpoint.files if _is_terms(file.name))
     return BundleContents(
         facts=facts,
         weights=weights.path,
         weights_sha256=weights.sha256,
-        licence_files=terms,
+        licence_files=planned.material.terms,
         evidence=_evidence(measurement),
     )
 
 
 def _model(planned: Planned, weights: Weights) -> BundledModel:
-    checkpoint = planned.opened.checkpoint
-    origin = checkpoint.origin.removeprefix("hub:")
+    material = planned.material
+    origin = material.origin.removeprefix("hub:")
     listed = load_catalogue().find(origin)
-    said = planned.opened.licence
     licence = (
         LicenceName(name=listed.licence.name, spdx=listed.licence.spdx)
         if listed
-        else LicenceName(name=said, spdx=None)
+        else LicenceName(name=material.licence, spdx=None)
     )
     return BundledModel(
-        name=planned.opened.name,
+        name=material.name,
         origin=origin,
-        revision=checkpoint.revision,
+        revision=material.revision,
         architecture=weights.architecture,
         parameters=weights.parameters,
         licence=licence,
     )
-
-
-def _is_terms(name: str) -> bool:
-    return name.lower().startswith(("license", "licence", "notice", "use_policy", "copying"))
 
 
 def _evidence(measurement: Measurement | None) -> dict[str, bytes]:

@@ -19,7 +19,7 @@ _MIB = 1 << 20
 
 @click.command("build")
 @click.option("--profile", required=True, help="The device: a name (edgepack profile list), a file, or `host`.")
-@click.option("--model", help="A catalogue id, ORGANIZATION/NAME[@REVISION], a directory, or `demo`.")
+@click.option("--model", help="A catalogue id, ORGANIZATION/NAME[@REVISION], a directory, a .gguf, or `demo`.")
 @click.option("--quant", type=click.Choice([quant.value for quant in Quant]), help="Default: the first that fits.")
 @click.option(
     "--ctx", "context_length", type=click.IntRange(min=16), help="Tokens of context; default 4096, or less."
@@ -88,10 +88,10 @@ def _planned_data(planned: "Planned") -> dict[str, object]:
     return {
         "name": planned.name,
         "profile": planned.profile.name,
-        "model": planned.opened.name,
-        "origin": planned.opened.checkpoint.origin,
-        "revision": planned.opened.checkpoint.revision,
-        "parameters": planned.opened.parameters,
+        "model": planned.material.name,
+        "origin": planned.material.origin,
+        "revision": planned.material.revision,
+        "parameters": planned.material.parameters,
         "quant": chosen.quant,
         "context": planned.plan.context,
         "memory": {**dict(chosen.memory.parts), "total": chosen.memory.total, "budget": planned.plan.budget},
@@ -125,15 +125,15 @@ def _measured_data(measurement: "Measurement") -> dict[str, object]:
 
 
 def _planned_text(planned: "Planned") -> str:
-    chosen = planned.plan.chosen
+    chosen, material = planned.plan.chosen, planned.material
     lines = [
-        f"{planned.opened.name} ({planned.opened.parameters / 1e6:,.1f} M parameters) for {planned.profile.title}",
-        f"  quantization  {chosen.quant} ({planned.plan.reason})",
+        f"{material.name} ({material.parameters / 1e6:,.1f} M parameters) for {planned.profile.title}",
+        f"  quantization  {chosen.title} ({planned.plan.reason})",
         f"  context       {planned.plan.context} tokens",
         *(f"  {name:<13} {size / _MIB:,.0f} MiB (predicted)" for name, size in chosen.memory.parts),
     ]
     if chosen.fallbacks:
-        lines.append(f"  note          {chosen.fallbacks} tensors do not fit {chosen.quant}'s blocks and are larger")
+        lines.append(f"  note          {chosen.fallbacks} tensors do not fit {chosen.title}'s blocks and are larger")
     return "\n".join(lines)
 
 

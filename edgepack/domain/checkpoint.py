@@ -45,6 +45,11 @@ class Checkpoint:
         """Bytes of all its files."""
         return sum(file.size for file in self.files)
 
+    @property
+    def terms(self) -> tuple[Path, ...]:
+        """Its licence files."""
+        return tuple(self.path(file.name) for file in self.files if _TERMS.match(file.name))
+
     def path(self, name: str) -> Path:
         """Where the file of that name lies."""
         return self.directory / name

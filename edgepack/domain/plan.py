@@ -1,15 +1,17 @@
 """What a candidate will need, predicted before anything is made; a measurement is never mixed in."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from edgepack.domain.errors import NothingFitsError
+from edgepack.domain.bundle import OVER_3B
+from edgepack.domain.errors import BadInputError, NothingFitsError
 from edgepack.domain.quant import Quant
 
 # Threads' stacks, the tokenizer's tables, the server itself: llama-server without a model, resident.
 _RUNTIME_BYTES = 64 << 20
 _F16_BYTES = 2
 _F32_BYTES = 4
+_MICRO_BATCH = 512
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,14 +58,27 @@ class MemoryPlan:
         )
 
 
+def memory_plan(shape: AttentionShape, *, weights: int, context: int) -> MemoryPlan:
+    """What a model of that shape needs for `context` tokens; `weights` are the bytes of its tensors."""
+    return MemoryPlan(
+        weights=weights, kv_cache=shape.kv_cache(context), compute=shape.compute(min(_MICRO_BATCH, context))
+    )
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Candidate:
     """One quantization of the model, and what it would need."""
 
-    quant: Quant
+    quant: Quant | None
+    """None for ready weights of a quantization that edgepack does not know."""
     memory: MemoryPlan
-    fallbacks: int
+    fallbacks: int = 0
     """Tensors whose rows do not fit the quantization's block, and so get another, larger type."""
+
+    @property
+    def title(self) -> str:
+        """The quantization's name, for people and file names."""
+        return self.quant or "as-is"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,37 +104,40 @@ def preferred(parameters: int) -> tuple[Quant, ...]:
     return _FOR_SMALL if parameters < _SMALL else _FOR_LARGER
 
 
-def choose(
-    candidates: Iterable[Quant],
-    *,
-    plan: Callable[[Quant], Candidate],
-    context: int,
-    budget: int,
-    subject: str,
-    force: bool,
-) -> Plan:
-    """The first of `candidates` that fits `budget`; raises NothingFitsError where none does, unless forced."""
+def refuse_over_3b(name: str, parameters: int, *, allowed: bool) -> None:
+    """Raise BadInputError for a model larger than a device profile takes, unless that is allowed."""
+    if parameters > OVER_3B and not allowed:
+        raise BadInputError(
+            f"{name} has {parameters / 1e9:.2f} B parameters; a device profile takes up to 3 B",
+            hint="choose a smaller model (edgepack model list), or say --allow-over-3b",
+        )
+
+
+def choose(candidates: Iterable[Candidate], *, context: int, budget: int, subject: str, force: bool) -> Plan:
+    """The first of `candidates` that fits `budget` bytes; those after it are not asked for.
+
+    Raises NothingFitsError where none does; with `force` the least hungry is taken all the same.
+    """
     ruled_out: list[Candidate] = []
-    for quant in candidates:
-        candidate = plan(quant)
+    for candidate in candidates:
         if candidate.memory.total <= budget:
             reason = _reason(candidate, budget, ruled_out)
             return Plan(chosen=candidate, context=context, budget=budget, reason=reason, ruled_out=tuple(ruled_out))
         ruled_out.append(candidate)
     least = min(ruled_out, key=lambda candidate: candidate.memory.total)
     if force:
-        reason = f"forced: {least.quant} needs {_mib(least.memory.total)}, the profile gives {_mib(budget)}"
+        reason = f"forced: {least.title} needs {_mib(least.memory.total)}, the profile gives {_mib(budget)}"
         return Plan(chosen=least, context=context, budget=budget, reason=reason)
     raise NothingFitsError(
-        f"{subject}: {least.quant} at {context} tokens needs {_mib(least.memory.total)}, "
+        f"{subject}: {least.title} at {context} tokens needs {_mib(least.memory.total)}, "
         f"the profile gives a model {_mib(budget)}",
         hint="choose a smaller model or a profile with more memory, lower --ctx, or go on with --force",
     )
 
 
 def _reason(candidate: Candidate, budget: int, ruled_out: list[Candidate]) -> str:
-    larger = f"; {ruled_out[-1].quant} would need {_mib(ruled_out[-1].memory.total)}" if ruled_out else ""
-    return f"{candidate.quant} needs {_mib(candidate.memory.total)} of {_mib(budget)}{larger}"
+    larger = f"; {ruled_out[-1].title} would need {_mib(ruled_out[-1].memory.total)}" if ruled_out else ""
+    return f"{candidate.title} needs {_mib(candidate.memory.total)} of {_mib(budget)}{larger}"
 
 
 def _mib(size: int) -> str:

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from edgepack.convert.metadata import card_licence
 from edgepack.convert.onepass import Conversion, open_conversion, write_gguf
 from edgepack.domain.checkpoint import Checkpoint
 from edgepack.domain.errors import BadInputError
-from edgepack.domain.plan import AttentionShape, Candidate, MemoryPlan, Plan, choose, preferred
+from edgepack.domain.plan import AttentionShape, Candidate, memory_plan, preferred, refuse_over_3b
 from edgepack.domain.progress import Progress
 from edgepack.domain.quant import Quant, TensorType
 from edgepack.domain.step import Step
@@ -21,8 +21,6 @@ from edgepack.domain.weights import Weights
 from edgepack.infra.digests import sha256_of
 from edgepack.infra.store import Entry, Store, require_space
 
-_LIMIT = 3_000_000_000
-_MICRO_BATCH = 512
 _LONGEST_NAME = 96
 # Raised whenever the bytes that a conversion gives change: it is part of every key.
 _CONVERTER = "edgepack-convert/1"
@@ -44,19 +42,42 @@ class Opened:
         return self.conversion.parameters
 
     @property
+    def context_length(self) -> int:
+        return self.conversion.context_length
+
+    @property
+    def origin(self) -> str:
+        return self.checkpoint.origin
+
+    @property
+    def revision(self) -> str | None:
+        return self.checkpoint.revision
+
+    @property
+    def digest(self) -> str | None:
+        """The checkpoint's."""
+        return self.checkpoint.digest
+
+    @property
     def licence(self) -> str | None:
         """What the model card calls its licence."""
         return card_licence(self.checkpoint.directory)
+
+    @property
+    def terms(self) -> tuple[Path, ...]:
+        """The checkpoint's licence files."""
+        return self.checkpoint.terms
+
+    def candidates(self, quant: Quant | None, context: int) -> Iterator[Candidate]:
+        """The quantization asked for, or the usual ones from the best; each is planned only when it is its turn."""
+        wanted: Iterable[Quant] = (quant,) if quant else preferred(self.parameters)
+        return (_candidate(self.conversion, candidate, context) for candidate in wanted)
 
 
 def open_directory(directory: Path, name: str, *, allow_over_3b: bool) -> Conversion:
     """Read config and headers, and count the parameters; raises BadInputError, also for one over 3 B."""
     conversion = open_conversion(directory, name)
-    if conversion.parameters > _LIMIT and not allow_over_3b:
-        raise BadInputError(
-            f"{name} has {conversion.parameters / 1e9:.2f} B parameters; a device profile takes up to 3 B",
-            hint="choose a smaller model (edgepack model list), or say --allow-over-3b",
-        )
+    refuse_over_3b(name, conversion.parameters, allowed=allow_over_3b)
     return conversion
 
 
@@ -67,15 +88,6 @@ def open_checkpoint(checkpoint: Checkpoint, *, allow_over_3b: bool) -> Opened:
         checkpoint=checkpoint,
         conversion=open_directory(checkpoint.directory, name, allow_over_3b=allow_over_3b),
     )
-
-
-def plan(opened: Opened, *, quant: Quant | None, context: int, budget: int, force: bool) -> Plan:
-    """The quantization to make: the one asked for, or the first usual one that fits `budget` bytes."""
-    wanted: Iterable[Quant] = (quant,) if quant else preferred(opened.parameters)
-    return choose(
-        wanted, context=context, budget=budget, subject=opened.conversion.name, force=force,
-        plan=lambda candidate: _candidate(opened.conversion, candidate, context),
-    )  # fmt: skip
 
 
 def convert(
@@ -148,12 +160,8 @@ def file_stem(*words: str) -> str:
 
 def _candidate(conversion: Conversion, quant: Quant, context: int) -> Candidate:
     types = conversion.types(quant)
-    shape = attention_shape(conversion)
-    memory = MemoryPlan(
-        weights=sum(tensor_bytes(source, type) for source, type in types),
-        kv_cache=shape.kv_cache(context),
-        compute=shape.compute(min(_MICRO_BATCH, context)),
-    )
+    weights = sum(tensor_bytes(source, type) for source, type in types)
+    memory = memory_plan(attention_shape(conversion), weights=weights, context=context)
     return Candidate(quant=quant, memory=memory, fallbacks=sum(_fell_back(quant, s.shape, t) for s, t in types))
 
 

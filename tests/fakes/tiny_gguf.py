@@ -16,9 +16,17 @@ CHAT_TEMPLATE = (
 
 
 def write_tiny_gguf(
-    path: Path, *, seed: int = 1, chat_template: str | None = CHAT_TEMPLATE, always_ends: bool = False
+    path: Path,
+    *,
+    seed: int = 1,
+    chat_template: str | None = CHAT_TEMPLATE,
+    always_ends: bool = False,
+    tensors_a_file: int = 0,
 ) -> Path:
-    """Write one; with `always_ends` the likeliest next token is always the end-of-generation token."""
+    """Write one; with `always_ends` the likeliest next token is always the end-of-generation token.
+
+    With `tensors_a_file` it is split: NAME-00001-of-0000N.gguf and so on lie where `path` would.
+    """
     import gguf
     import numpy as np
 
@@ -28,7 +36,7 @@ def write_tiny_gguf(
     def weights(*shape: int) -> Any:
         return (random.standard_normal(shape) * 0.3).astype(np.float32)
 
-    writer = gguf.GGUFWriter(path, "llama")
+    writer = gguf.GGUFWriter(path, "llama", split_max_tensors=tensors_a_file)
     writer.add_name("tiny")
     writer.add_context_length(CONTEXT)
     writer.add_embedding_length(HIDDEN)

@@ -1,0 +1,100 @@
+"""Weights that are ready: a GGUF is taken as it is, known by what it says of itself and by its digest."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from edgepack.domain.errors import BadInputError, UsageError
+from edgepack.domain.plan import AttentionShape, Candidate, memory_plan, refuse_over_3b
+from edgepack.domain.progress import Progress
+from edgepack.domain.quant import Quant
+from edgepack.domain.weights import Weights
+from edgepack.engines.llamacpp import Description, describe
+from edgepack.infra.digests import sha256_of
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Adopted:
+    """A GGUF that somebody made, and what its metadata says."""
+
+    weights: Weights
+    shape: AttentionShape
+    tensor_bytes: int
+    licence: str | None
+    """What its maker calls its licence."""
+
+    @property
+    def name(self) -> str:
+        return self.weights.name
+
+    @property
+    def parameters(self) -> int:
+        return self.weights.parameters
+
+    @property
+    def context_length(self) -> int:
+        return self.weights.context_length
+
+    @property
+    def origin(self) -> str:
+        """The file's name; where it lay on the machine that built is nobody's business."""
+        return f"file:{self.weights.path.name}"
+
+    @property
+    def revision(self) -> str | None:
+        """A file has none."""
+        return None
+
+    @property
+    def digest(self) -> str | None:
+        """The checkpoint's; nobody knows from which the file was made."""
+        return None
+
+    @property
+    def terms(self) -> tuple[Path, ...]:
+        """No licence texts come with a GGUF."""
+        return ()
+
+    def candidates(self, quant: Quant | None, context: int) -> Iterator[Candidate]:
+        """The one that it is; UsageError where another is asked for."""
+        if quant is not None:
+            raise UsageError(
+                f"--quant {quant}: {self.weights.path.name} is {self.weights.quant or 'quantized'} already",
+                hint="leave --quant away, or build from the checkpoint that the file was made from",
+            )
+        memory = memory_plan(self.shape, weights=self.tensor_bytes, context=context)
+        return iter((Candidate(quant=self.weights.quant, memory=memory),))
+
+
+def adopt(path: Path, *, memo: Path, allow_over_3b: bool, progress: Progress) -> Adopted:
+    """Read a GGUF's metadata and hash its bytes; `memo` keeps digests, as in `sha256_of`.
+
+    Raises BadInputError for what is no whole GGUF with a model's weights in one file, and for one over 3 B.
+    """
+    found = describe(path)
+    name = found.name if found.name.isprintable() else path.stem
+    _refuse_incomplete(path, found)
+    refuse_over_3b(name, found.parameters, allowed=allow_over_3b)
+    try:
+        size = path.stat().st_size
+        with progress.bar("digest of the weights", size, "B") as bar:
+            digest = sha256_of(path, memo=memo, advance=bar.advance)
+    except OSError as error:
+        raise BadInputError(
+            f"{path}: cannot be read: {error.strerror}", hint="check the path and its permissions"
+        ) from error
+    weights = Weights(
+        path=path.absolute(), sha256=digest, size=size, name=name, architecture=found.architecture,
+        quant=found.quant, parameters=found.parameters, context_length=found.context_length,
+    )  # fmt: skip
+    return Adopted(weights=weights, shape=found.shape, tensor_bytes=found.tensor_bytes, licence=found.licence)
+
+
+def _refuse_incomplete(path: Path, found: Description) -> None:
+    if found.files > 1:
+        raise BadInputError(
+            f"{path}: one of {found.files} files that a model is split into",
+            hint="merge them first: llama-gguf-split --merge FIRST.gguf WHOLE.gguf",
+        )
+    if not found.parameters:
+        raise BadInputError(f"{path}: a vocabulary without weights", hint="give a GGUF that holds a whole model")
