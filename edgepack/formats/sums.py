@@ -1,6 +1,5 @@
 """SHA256SUMS as `sha256sum -c` reads it: digests by path, sorted; it does not know what the files are."""
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -34,14 +33,6 @@ def parse_sums(text: str, *, subject: str) -> dict[str, str]:
 
 def _damaged(subject: str, what: str) -> VerificationError:
     return VerificationError(f"{subject}: {what}", hint="delete the bundle and make or copy it again")
-
-
-def digest_of(chunks: Iterable[bytes]) -> str:
-    """The sha256 of all chunks together."""
-    running = hashlib.sha256()
-    for chunk in chunks:
-        running.update(chunk)
-    return running.hexdigest()
 
 
 def file_chunks(path: Path) -> Iterable[bytes]:

@@ -263,7 +263,7 @@ PARTS = st.lists(
 PATHS = st.one_of(PARTS, st.text(max_size=20)).map(lambda text: text.encode()[:100].decode(errors="ignore"))
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     members=st.lists(st.tuples(PATHS, KINDS, st.integers(0, 0o77777777777), st.binary(max_size=600)), max_size=5),
     prepend=st.booleans(),
@@ -297,7 +297,7 @@ def test_no_archive_gets_anything_out_of_the_destination(
     assert sorted(tmp_path.iterdir()) == before
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_damage_anywhere_is_an_error_of_ours_or_harmless(good: Path, tmp_path: Path, data: st.DataObject) -> None:
     content = bytearray(good.read_bytes())
