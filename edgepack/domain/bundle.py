@@ -102,7 +102,7 @@ class PinnedSource:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Provenance:
-    """What made the weights."""
+    """What made the weights, or, where they were ready, the bundle around them."""
 
     edgepack: str
     llama_cpp: PinnedSource
