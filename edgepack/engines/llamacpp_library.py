@@ -124,13 +124,17 @@ def context(
 
 
 def decode(native: ModuleType, handle: int, tokens: "ctypes.Array[ctypes.c_int32]", count: int) -> None:
-    """Run `count` tokens, the last one's logits kept; raises what `failure` makes of a refusal."""
+    """Run `count` tokens, the last one's logits kept; raises what `refused` makes of a refusal."""
     status = native.llama_decode(handle, native.llama_batch_get_one(tokens, count))
     if status != 0:
-        raise failure(
-            f"llama.cpp's decode of {count} tokens ended with {status}",
-            hint="take a smaller context or prompt",
-        )
+        raise refused(status, count)
+
+
+def refused(status: int, count: int) -> EdgepackError:
+    """The error for a decode of `count` tokens that did not end with 0."""
+    return failure(
+        f"llama.cpp's decode of {count} tokens ended with {status}", hint="take a smaller context or prompt"
+    )
 
 
 def failure(what: str, *, hint: str) -> EdgepackError:
