@@ -22,7 +22,7 @@ demo: $(RUNTIME) ## Set up, build a bundle of the demo model for this machine, a
 install: $(RUNTIME) ## Create .venv with edgepack and the llama.cpp bindings
 
 test: $(DEV) check ## Everything that must pass
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --dist loadfile
 
 test-slow: $(DEV) ## The tests that take minutes
 	$(BIN)/pytest -m slow

@@ -25,7 +25,7 @@ from edgepack.domain.plan import Plan, choose
 from edgepack.domain.profile import Profile, profile_toml
 from edgepack.domain.progress import Progress
 from edgepack.domain.quant import Quant
-from edgepack.domain.source import GgufSource, Source
+from edgepack.domain.source import DemoSource, GgufSource, Source
 from edgepack.domain.weights import Weights
 from edgepack.infra.library import load_catalogue, load_profile
 from edgepack.infra.machine import host_profile
@@ -40,6 +40,9 @@ from edgepack.stages.fetch import fetch
 from edgepack.stages.verify import Verdict, verify
 
 USUAL_CONTEXT = 4096
+# What verify and selftest ask: the demo models know smart homes only.
+_PROMPT = "Say hello."
+_DEMO_PROMPT = "dim the kitchen lamp to 30"
 
 Material: TypeAlias = Opened | Adopted
 """What a build starts from, read as far as its headers; both give name, origin, terms, candidates and so on."""
@@ -109,7 +112,7 @@ def build(order: Order, progress: Progress) -> Built:
     weights = _weights(planned, order, progress)
     measurement = _measured(weights, order, progress) if order.measure else None
     bundle = write_bundle(
-        _contents(planned, weights, measurement),
+        _contents(order, planned, weights, measurement),
         destination=order.out or Path(planned.name + (".tar" if order.format is Format.TAR else "")),
         format=order.format,
         progress=progress,
@@ -188,7 +191,7 @@ def _verified(bundle: Bundle, progress: Progress) -> Verdict:
     return verdict
 
 
-def _contents(planned: Planned, weights: Weights, measurement: Measurement | None) -> BundleContents:
+def _contents(order: Order, planned: Planned, weights: Weights, measurement: Measurement | None) -> BundleContents:
     facts = BundleFacts(
         name=planned.name,
         model=_model(planned, weights),
@@ -200,6 +203,7 @@ def _contents(planned: Planned, weights: Weights, measurement: Measurement | Non
         flags=RuntimeFlags(context=planned.plan.context, threads=max(1, planned.profile.big_cores)),
         provenance=Provenance(edgepack=__version__, llama_cpp=llama_cpp_pin()),
         plan=PredictedMemory(parts=planned.plan.chosen.memory.parts),
+        sample_prompt=_DEMO_PROMPT if isinstance(order.source, DemoSource) else _PROMPT,
     )
     return BundleContents(
         facts=facts,
