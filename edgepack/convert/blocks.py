@@ -17,16 +17,32 @@ def size(key: str) -> Size:
 vocabulary = size("vocab_size")
 hidden = size("hidden_size")
 feed_forward = size("intermediate_size")
-layers = size("num_hidden_layers")
 heads = size("num_attention_heads")
+_MOST_LAYERS = 512
+"""llama.cpp ends the process beyond it (LLAMA_MAX_LAYERS in llama-hparams.h)."""
+
+
+def layers(config: Config) -> int:
+    count = config.count("num_hidden_layers")
+    if count > _MOST_LAYERS:
+        raise config.wrong("num_hidden_layers", f"at most {_MOST_LAYERS}", count)
+    return count
 
 
 def key_value_heads(config: Config) -> int:
-    return config.count("num_key_value_heads") if config.has("num_key_value_heads") else heads(config)
+    """Heads that keep keys and values; each serves an equal group of query heads."""
+    count = config.count("num_key_value_heads") if config.has("num_key_value_heads") else heads(config)
+    if heads(config) % count:
+        raise config.wrong("num_key_value_heads", f"a divisor of num_attention_heads {heads(config)}", count)
+    return count
 
 
 def head_width(config: Config) -> int:
-    return config.count("head_dim") if config.has("head_dim") else hidden(config) // heads(config)
+    """Weights a head; rotary embeddings turn pairs of them."""
+    width = config.count("head_dim") if config.has("head_dim") else hidden(config) // heads(config)
+    if width < 2 or width % 2:
+        raise config.wrong("head_dim", "an even number above zero", width)
+    return width
 
 
 def query(config: Config) -> int:
@@ -120,7 +136,7 @@ def llama3_rope_factors(config: Config) -> GeneratedTensor | None:
     if (rope.text("rope_type") or "").lower() != "llama3":
         return None
     width = head_width(config)
-    theta = np.float32(rope.real("rope_theta") if rope.has("rope_theta") else 10000.0)
+    theta = np.float32(rope.positive("rope_theta") if rope.has("rope_theta") else 10000.0)
     steps = np.arange(0, width, 2, dtype=np.float32) / np.float32(width)
     frequencies = np.float32(1.0) / np.power(theta, steps, dtype=np.float32)
     scale = _Llama3Scale(rope)
@@ -132,11 +148,13 @@ class _Llama3Scale:
     """The bounds between which a frequency's factor slides from 1 to `factor`."""
 
     def __init__(self, rope: Config) -> None:
-        self.factor = rope.real("factor") if rope.has("factor") else 8.0
-        self.low = rope.real("low_freq_factor") if rope.has("low_freq_factor") else 1.0
-        self.high = rope.real("high_freq_factor") if rope.has("high_freq_factor") else 4.0
+        self.factor = rope.positive("factor") if rope.has("factor") else 8.0
+        self.low = rope.positive("low_freq_factor") if rope.has("low_freq_factor") else 1.0
+        self.high = rope.positive("high_freq_factor") if rope.has("high_freq_factor") else 4.0
         key = "original_max_position_embeddings"
-        self.context = rope.real(key) if rope.has(key) else 8192.0
+        self.context = rope.positive(key) if rope.has(key) else 8192.0
+        if self.high <= self.low:
+            raise rope.wrong("high_freq_factor", f"above low_freq_factor {self.low:g}", self.high)
 
     def factor_of(self, frequency: np.float32) -> np.float32:
         wavelength = np.float32(2 * math.pi) / frequency

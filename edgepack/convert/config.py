@@ -1,6 +1,7 @@
 """A checkpoint's config.json with its class's defaults filled in, read by type; knows no architecture."""
 
 import json
+import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +9,9 @@ from pathlib import Path
 from edgepack.domain.errors import BadInputError
 
 _WRONG_CONFIG = "check the checkpoint's config.json, or fetch the checkpoint again"
+# GGUF keeps sizes as uint32 and other numbers as float32.
+_LARGEST_COUNT = (1 << 32) - 1
+_LARGEST_REAL = 3.4028234663852886e38
 
 
 def read_json(path: Path) -> Mapping[str, object]:
@@ -45,39 +49,50 @@ class Config:
         return self.table.get(key) is not None
 
     def count(self, key: str) -> int:
-        """A size: a whole number above zero."""
+        """A size: a whole number above zero, of 32 bits."""
         value = self.table.get(key)
-        if type(value) is not int or value <= 0:
-            raise self._wrong(key, "a whole number above zero", value)
+        if type(value) is not int or not 0 < value <= _LARGEST_COUNT:
+            raise self.wrong(key, "a whole number above zero, of 32 bits", value)
         return value
 
     def real(self, key: str) -> float:
+        """A number that float32 can hold; not NaN, and no infinity."""
         value = self.table.get(key)
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise self._wrong(key, "a number", value)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= _LARGEST_REAL:
+            raise self.wrong(key, "a number", value)
         return float(value)
+
+    def positive(self, key: str) -> float:
+        """A number above zero."""
+        value = self.real(key)
+        if value <= 0:
+            raise self.wrong(key, "a number above zero", value)
+        return value
 
     def flag(self, key: str) -> bool:
         value = self.table.get(key, False)
         if not isinstance(value, bool):
-            raise self._wrong(key, "true or false", value)
+            raise self.wrong(key, "true or false", value)
         return value
 
     def section(self, key: str) -> "Config":
         """A nested object; empty where the key is absent or null."""
         value = self.table.get(key) or {}
         if not isinstance(value, dict):
-            raise self._wrong(key, "an object", value)
+            raise self.wrong(key, "an object", value)
         return Config(path=self.path, table=value)
 
     def text(self, key: str) -> str | None:
         value = self.table.get(key)
         if value is not None and not isinstance(value, str):
-            raise self._wrong(key, "a string", value)
+            raise self.wrong(key, "a string", value)
         return value
 
-    def _wrong(self, key: str, expected: str, value: object) -> BadInputError:
-        return BadInputError(f"{self.path}: {key}: expected {expected}, got {value!r}", hint=_WRONG_CONFIG)
+    def wrong(self, key: str, expected: str, value: object) -> BadInputError:
+        """The error to raise for a value that is not what its key asks for; long and deep values are cut."""
+        return BadInputError(
+            f"{self.path}: {key}: expected {expected}, got {reprlib.repr(value)}", hint=_WRONG_CONFIG
+        )
 
 
 def read_config(directory: Path) -> Config:

@@ -4,12 +4,14 @@ The gguf package collects the keys and gives their types; packing half a million
 writer would take longer than quantizing a small model.
 """
 
+import reprlib
 import struct
 from collections.abc import Iterable, Mapping
+from itertools import chain
 
 import gguf
 
-from edgepack.domain.errors import EdgepackError
+from edgepack.domain.errors import BadInputError
 from edgepack.domain.quant import TensorType
 
 _MAGIC, _VERSION = b"GGUF", 3
@@ -34,9 +36,10 @@ def pack_head(
     """Everything before the tensors' bytes, unpadded.
 
     `tensors` are (name, shape with the slowest dimension first, type, offset in the data), in the file's order.
+    Raises BadInputError for a value that its key's type cannot hold: many come from files that nobody checked.
     """
     entries = [_tensor(*entry) for entry in tensors]
-    packed = [_string(name) + _value(name, value) for name, value in keys.items()]
+    packed = [_string(name) + _checked(name, value) for name, value in keys.items()]
     head = _MAGIC + struct.pack("<IQQ", _VERSION, len(entries), len(packed))
     return head + b"".join(packed) + b"".join(entries)
 
@@ -46,25 +49,52 @@ def _tensor(name: str, shape: tuple[int, ...], type: TensorType, offset: int) ->
     return _string(name) + dimensions + struct.pack("<IQ", type, offset)
 
 
-def _string(text: str) -> bytes:
+def _string(text: object) -> bytes:
+    if not isinstance(text, str):
+        raise TypeError("no text")
     data = text.encode("utf-8")
     return struct.pack("<Q", len(data)) + data
 
 
-def _value(name: str, value: gguf.GGUFValue) -> bytes:
+def _checked(name: str, value: gguf.GGUFValue) -> bytes:
+    try:
+        return _value(value)
+    # No text, too large a number, an unknown type, half a surrogate pair (which is a ValueError).
+    except (struct.error, OverflowError, TypeError, KeyError, ValueError) as error:
+        raise BadInputError(
+            f"{name}: {reprlib.repr(value.value)} is no {_type_name(value)}",
+            hint="correct this value in the checkpoint's README.md, config or tokenizer files",
+        ) from error
+
+
+def _type_name(value: gguf.GGUFValue) -> str:
+    inner = value.sub_type.name.lower() if value.sub_type else "one type"
+    return f"list of {inner}" if value.type is gguf.GGUFValueType.ARRAY else value.type.name.lower()
+
+
+def _value(value: gguf.GGUFValue) -> bytes:
     head = struct.pack("<I", value.type)
     if value.type is gguf.GGUFValueType.STRING:
         return head + _string(value.value)
     if value.type is gguf.GGUFValueType.ARRAY:
-        return head + _array(name, value.value, value.sub_type)
+        return head + _array(value.value, value.sub_type)
     return head + struct.pack(f"<{_FORMS[value.type]}", value.value)
 
 
-def _array(name: str, items: list[object], type: gguf.GGUFValueType | None) -> bytes:
+def _array(items: list[object], type: gguf.GGUFValueType | None) -> bytes:
     if not items:
-        raise EdgepackError(f"key {name} is an empty array", hint="report this with the model's name")
+        raise ValueError("an empty array has no type")
     inner = type or gguf.GGUFValueType.get_type(items[0])
     head = struct.pack("<IQ", inner, len(items))
     if inner is gguf.GGUFValueType.STRING:
-        return head + b"".join(_string(str(item)) for item in items)
+        return head + _strings(items)
     return head + struct.pack(f"<{len(items)}{_FORMS[inner]}", *items)
+
+
+def _strings(items: list[object]) -> bytes:
+    """Each string after its length; half a million of them, so the loops are the interpreter's own."""
+    data = [item.encode("utf-8") for item in items if isinstance(item, str)]
+    if len(data) != len(items):
+        raise TypeError("not all are text")
+    lengths = map(struct.Struct("<Q").pack, map(len, data))
+    return b"".join(chain.from_iterable(zip(lengths, data, strict=True)))

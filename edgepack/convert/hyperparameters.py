@@ -4,6 +4,7 @@ from edgepack.convert import blocks
 from edgepack.convert.config import Config
 from edgepack.convert.family import Key, KeyType
 
+_SCALINGS = frozenset({"default", "dynamic", "linear", "llama3", "longrope", "su", "yarn"})
 _UINT32, _FLOAT32, _STRING = KeyType.UINT32, KeyType.FLOAT32, KeyType.STRING
 
 
@@ -12,16 +13,18 @@ def _context(config: Config) -> int:
 
 
 def _scaling(config: Config) -> str | None:
-    """The rope scaling that has a key; llama3's is a tensor, and `default` is none."""
+    """The rope scaling that has a key; llama3's is a tensor, `default` is none, `dynamic` begins past the context."""
     rope = blocks.rope_settings(config)
     kind = rope.text("rope_type")
+    if (kind or "default").lower() not in _SCALINGS:
+        raise rope.wrong("rope_type", f"one of {', '.join(sorted(_SCALINGS))}", kind)
     if kind in ("linear", "yarn") and rope.has("factor"):
         return kind
     return "longrope" if kind in ("su", "longrope") else None
 
 
 def _scaling_factor(config: Config) -> float | None:
-    return blocks.rope_settings(config).real("factor") if _scaling(config) in ("linear", "yarn") else None
+    return blocks.rope_settings(config).positive("factor") if _scaling(config) in ("linear", "yarn") else None
 
 
 def _yarn_context(config: Config) -> int | None:
@@ -46,7 +49,7 @@ def _yarn(*names: str) -> "Key":
 
 def _rope_base(config: Config) -> float | None:
     rope = blocks.rope_settings(config)
-    return rope.real("rope_theta") if rope.has("rope_theta") else None
+    return rope.positive("rope_theta") if rope.has("rope_theta") else None
 
 
 def _head_dim(config: Config) -> int | None:
@@ -68,7 +71,7 @@ DECODER_KEYS: tuple[Key, ...] = (
     _yarn("beta_fast"),
     _yarn("beta_slow"),
     Key("rope.freq_base", _FLOAT32, _rope_base),
-    Key("attention.layer_norm_rms_epsilon", _FLOAT32, lambda config: config.real("rms_norm_eps")),
+    Key("attention.layer_norm_rms_epsilon", _FLOAT32, lambda config: config.positive("rms_norm_eps")),
     Key("attention.key_length", _UINT32, _head_dim),
     Key("attention.value_length", _UINT32, _head_dim),
 )

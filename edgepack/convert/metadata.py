@@ -7,6 +7,7 @@ from tempfile import TemporaryDirectory
 import gguf
 import yaml
 
+from edgepack.convert.card import HINT, check_card
 from edgepack.convert.config import Config, read_json
 from edgepack.convert.family import Family, Key, VocabularyKind
 from edgepack.convert.hyperparameters import DECODER_KEYS
@@ -16,6 +17,8 @@ from edgepack.domain.quant import Quant
 
 # The package warns of keys written twice; the oracle writes some twice too, and the later wins.
 logging.getLogger("gguf").setLevel(logging.ERROR)
+# What it thinks of model cards is not the user's to hear between our steps.
+logging.getLogger("metadata").setLevel(logging.CRITICAL)
 
 _QUANTIZATION_VERSION = "general.quantization_version"
 _FILE_TYPE = "general.file_type"
@@ -67,16 +70,16 @@ def _general(directory: Path, name: str, writer: gguf.GGUFWriter) -> None:
 
 
 def _load_metadata(directory: Path, name: str, total: int) -> gguf.Metadata:
+    check_card(directory)
     with TemporaryDirectory(prefix="edgepack-") as scratch:
         named = Path(scratch) / name
         named.symlink_to(directory.resolve(), target_is_directory=True)
         # The package reads README.md and the JSON files without checking their shapes.
         try:
             metadata = gguf.Metadata.load(None, named, None, total)
-        except (yaml.YAMLError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (yaml.YAMLError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
             raise BadInputError(
-                f"{directory}: README.md or generation_config.json is malformed ({type(error).__name__})",
-                hint="mend or remove the model card's front matter",
+                f"{directory}: README.md or generation_config.json is malformed ({type(error).__name__})", hint=HINT
             ) from error
     _repetition_penalty(directory, metadata)
     return metadata
@@ -96,13 +99,3 @@ def _space_prefix(directory: Path, writer: gguf.GGUFWriter) -> None:
     config = Config(path=path, table=read_json(path) if path.is_file() else {})
     if config.has("add_prefix_space"):
         writer.add_add_space_prefix(config.flag("add_prefix_space"))
-
-
-def card_licence(directory: Path) -> str | None:
-    """The licence that the model card's front matter names, in its own word."""
-    try:
-        card = gguf.Metadata.load_model_card(directory)
-    except (yaml.YAMLError, ValueError, TypeError, AttributeError):
-        return None  # writing the keys has complained of it already
-    licence = card.get("license_name") or card.get("license")
-    return licence if isinstance(licence, str) else None

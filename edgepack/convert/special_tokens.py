@@ -13,6 +13,7 @@ import gguf
 from edgepack.convert.config import Config, read_json
 from edgepack.domain.errors import BadInputError
 
+_SPACE = "\u0120"
 _KINDS = ("bos", "eos", "unk", "sep", "pad", "cls", "mask")
 _HINT = "check the checkpoint's tokenizer files, or fetch the checkpoint again"
 
@@ -77,7 +78,7 @@ def _text(entry: object) -> str | None:
 
 def _tokenizer_json(tokenizer: Config, found: SpecialTokens, *, named: bool, merged: bool) -> None:
     if merged:
-        found.merges = tuple(_merges(tokenizer.section("model")))
+        found.merges = _merges(tokenizer.section("model"))
     _normalizer(tokenizer.section("normalizer"), found)
     if named:
         _stand_in(found.texts, "bos", "cls")
@@ -108,15 +109,20 @@ def _steps(section: Config, key: str) -> Iterable[Config]:
             yield Config(path=section.path, table=step)
 
 
-def _merges(model: Config) -> Iterable[str]:
+def _merges(model: Config) -> tuple[str, ...]:
     merges = model.table.get("merges")
-    for merge in merges if isinstance(merges, list) else []:
-        if isinstance(merge, str):
-            yield merge
-        elif isinstance(merge, list) and len(merge) == 2 and all(isinstance(part, str) for part in merge):
+    items = merges if isinstance(merges, list) else []
+    if all(isinstance(item, str) for item in items):
+        return tuple(items)
+    return tuple(_merge(item, model) for item in items)
+
+
+def _merge(item: object, model: Config) -> str:
+    match item:
+        case [str(left), str(right)]:
             # A space inside a part would read as the one between parts; byte-level BPE writes it as U+0120.
-            yield " ".join(part.replace(" ", "\u0120") for part in merge)
-        else:
+            return f"{left.replace(' ', _SPACE)} {right.replace(' ', _SPACE)}"
+        case _:
             raise BadInputError(f"{model.path}: merges: expected pairs", hint=_HINT)
 
 
@@ -225,9 +231,16 @@ def _template(directory: Path, settings: Config) -> "str | list[dict[str, str]] 
         return _checked_template(settings.path, settings.table["chat_template"])
     jinja = directory / "chat_template.jinja"
     if jinja.is_file():
-        return _checked_template(jinja, jinja.read_text(encoding="utf-8"))
+        return _checked_template(jinja, _utf8(jinja))
     other = _table(directory / "chat_template.json")
     return _checked_template(other.path, other.table.get("chat_template"))
+
+
+def _utf8(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise BadInputError(f"{path}: not UTF-8 at byte {error.start}", hint=_HINT) from error
 
 
 def _checked_template(path: Path, template: object) -> "str | list[dict[str, str]] | None":

@@ -13,6 +13,8 @@ from edgepack.convert.safetensors import StoredTensor, read_header
 from edgepack.domain.errors import BadInputError
 
 READABLE = ("BF16", "F16", "F32")
+_SHARD = re.compile(r"model-\d+-of-\d+\.safetensors")
+_HEAD = "lm_head.weight"
 _FETCH_AGAIN = "fetch the checkpoint again; it is incomplete or damaged"
 
 
@@ -38,7 +40,11 @@ def stored_tensors(directory: Path) -> dict[str, StoredTensor]:
     index = directory / "model.safetensors.index.json"
     if index.is_file():
         return _sharded(directory, index)
-    files = sorted(directory.glob("model*.safetensors"))
+    single = directory / "model.safetensors"
+    # Only the files that a checkpoint's digest covers: others could change behind the store's back.
+    files = (
+        [single] if single.is_file() else sorted(file for file in directory.iterdir() if _SHARD.fullmatch(file.name))
+    )
     if not files:
         raise _no_weights(directory)
     return _by_name(tensor for file in files for tensor in read_header(file))
@@ -96,6 +102,10 @@ def match(family: Family, config: Config, stored: Mapping[str, StoredTensor]) ->
         raise BadInputError(
             f"{config.path.parent}: tensors that {config.checkpoint_class} does not have: {_some(left)}",
             hint="the checkpoint is another architecture than its config.json says",
+        )
+    if config.table.get("tie_word_embeddings") is False and _HEAD not in stored:
+        raise BadInputError(
+            f"{config.path.parent}: missing tensors: {_HEAD}, and tie_word_embeddings is false", hint=_FETCH_AGAIN
         )
     generated = (make(config) for make in family.generated)
     extra = (_generated(tensor) for tensor in generated if tensor is not None)

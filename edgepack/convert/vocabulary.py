@@ -55,6 +55,7 @@ class Vocabulary:
 
 _TOKENIZER_HINT = "check the checkpoint's tokenizer files, or fetch the checkpoint again"
 _ADDED_SCORE = -1000.0
+_ID = re.compile(r"[0-9]{1,9}")
 _PADDING_SCORE = -10000.0
 
 
@@ -109,17 +110,29 @@ def _sentencepiece(directory: Path, config: Config) -> Vocabulary | None:
 
     try:
         pieces = SentencePieceProcessor(model_file=str(path))
-    except (RuntimeError, OSError) as error:
+        size = config.count("vocab_size")
+        tokens = [_piece(pieces, token_id) for token_id in range(min(size, pieces.vocab_size()))]
+    except (RuntimeError, OSError, ValueError) as error:  # ValueError: a piece that is not UTF-8
         raise BadInputError(f"{path}: not a SentencePiece model", hint=_TOKENIZER_HINT) from error
-    size = config.count("vocab_size")
-    tokens = [_padding(token_id) for token_id in range(size)]
-    for token_id in range(min(size, pieces.vocab_size())):
-        tokens[token_id] = Token(
-            pieces.id_to_piece(token_id), _piece_type(pieces, token_id), pieces.get_score(token_id)
-        )
+    tokens += [_padding(token_id) for token_id in range(len(tokens), size)]
     for token_id, added in _added_by_files(directory, size):
         tokens[token_id] = added
+    _require_bytes(path, tokens)
     return Vocabulary(model="llama", pre="default", tokens=tuple(tokens), scored=True, merged=False)
+
+
+def _piece(pieces: "SentencePieceProcessor", token_id: int) -> Token:  # type: ignore[name-defined] # noqa: F821
+    return Token(pieces.id_to_piece(token_id), _piece_type(pieces, token_id), pieces.get_score(token_id))
+
+
+def _require_bytes(path: Path, tokens: list[Token]) -> None:
+    """llama.cpp spells what no piece covers in bytes, and ends the process where a byte has no token."""
+    missing = {f"<0x{byte:02X}>" for byte in range(256)} - {token.text for token in tokens}
+    if missing:
+        raise BadInputError(
+            f"{path}: {len(missing)} of 256 bytes have no token below vocab_size {len(tokens)}: {min(missing)}",
+            hint="use a model whose SentencePiece vocabulary falls back to bytes",
+        )
 
 
 def _piece_type(pieces: "SentencePieceProcessor", token_id: int) -> TokenType:  # type: ignore[name-defined] # noqa: F821
@@ -162,8 +175,10 @@ def _configured_tokens(directory: Path) -> Iterable[tuple[int, str, bool]]:
     """(id, text, special) from tokenizer_config.json's added_tokens_decoder."""
     decoder = _tokenizer_config(directory).section("added_tokens_decoder")
     for token_id, entry in decoder.table.items():
-        if not token_id.isdecimal() or not isinstance(entry, dict) or not isinstance(entry.get("content"), str):
-            raise BadInputError(f"{decoder.path}: added_tokens_decoder.{token_id}: no content", hint=_TOKENIZER_HINT)
+        if not _ID.fullmatch(token_id) or not isinstance(entry, dict) or not isinstance(entry.get("content"), str):
+            raise BadInputError(
+                f"{decoder.path}: added_tokens_decoder.{token_id[:20]}: no content", hint=_TOKENIZER_HINT
+            )
         yield int(token_id), entry["content"], bool(entry.get("special"))
 
 
@@ -270,11 +285,14 @@ def _llama_json(directory: Path, config: Config) -> Vocabulary | None:
     special = {*_special_names(directory), *_class_specials(directory)}
     base = tokenizer.get_vocab_size(with_added_tokens=False)
     texts = {token_id: text for text, token_id in tokenizer.get_vocab(with_added_tokens=True).items()}
+    if holes := set(range(base)) - set(texts):
+        raise BadInputError(f"{path}: no token has the id {min(holes)}", hint=_TOKENIZER_HINT)
     tokens = [_json_piece(texts[token_id], special) for token_id in range(base)]
     for token_id in sorted(token_id for token_id in added if token_id >= base):
         text = added[token_id].content
         kind = TokenType.CONTROL if text in special else TokenType.USER_DEFINED
         tokens.append(Token(text, kind, _ADDED_SCORE))
+    _require_bytes(path, tokens)
     return Vocabulary(model="llama", pre="default", tokens=tuple(tokens), scored=True, merged=False)
 
 

@@ -1,15 +1,14 @@
 """Checkpoint to weights: planned by the profile's memory, made once in the store."""
 
 import json
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from edgepack import __version__
 from edgepack.convert import blocks
+from edgepack.convert.card import card_licence
 from edgepack.convert.layout import tensor_bytes
-from edgepack.convert.metadata import card_licence
 from edgepack.convert.onepass import Conversion, open_conversion, write_gguf
 from edgepack.domain.checkpoint import Checkpoint
 from edgepack.domain.errors import BadInputError
@@ -18,10 +17,12 @@ from edgepack.domain.progress import Progress
 from edgepack.domain.quant import Quant, TensorType
 from edgepack.domain.step import Step
 from edgepack.domain.weights import Weights
+from edgepack.formats.partial import partial_directory
 from edgepack.infra.digests import sha256_of
 from edgepack.infra.store import Entry, Store, require_space
 
 _LONGEST_NAME = 96
+_RECORD = "weights.json"
 # Raised whenever the bytes that a conversion gives change: it is part of every key.
 _CONVERTER = "edgepack-convert/1"
 
@@ -110,7 +111,7 @@ def convert(
         write_gguf(conversion, quant, path, threads=threads, progress=progress)
         with progress.bar("digest", path.stat().st_size, "B") as bar:
             digest = sha256_of(path, advance=bar.advance)
-        (place / "weights.json").write_text(
+        (place / _RECORD).write_text(
             json.dumps({"file": path.name, "sha256": digest, "size": path.stat().st_size, "made_by": __version__})
         )
 
@@ -122,14 +123,12 @@ def convert(
 
 def convert_to(path: Path, conversion: Conversion, quant: Quant, *, threads: int, progress: Progress) -> Weights:
     """The weights at `quant`, written to `path` past the store; an error leaves what stood there."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
+    with partial_directory(path) as partial:
         progress.step(f"converting {conversion.name} to {quant}")
-        write_gguf(conversion, quant, partial, threads=threads, progress=progress)
-        digest, size = sha256_of(partial), partial.stat().st_size
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+        new = partial / "weights.gguf"
+        write_gguf(conversion, quant, new, threads=threads, progress=progress)
+        digest, size = sha256_of(new), new.stat().st_size
+        new.replace(path)
     return _described(conversion, quant, path=path, digest=digest, size=size)
 
 
@@ -141,13 +140,17 @@ def _described(conversion: Conversion, quant: Quant, *, path: Path, digest: str,
 
 
 def _weights(entry: Entry, conversion: Conversion, quant: Quant) -> Weights:
-    said = json.loads((entry.path / "weights.json").read_text())
-    path = entry.path / said["file"]
-    if not path.is_file() or path.stat().st_size != said["size"]:
+    try:
+        said = json.loads((entry.path / _RECORD).read_text(encoding="utf-8"))
+        path, digest, size = entry.path / said["file"], said["sha256"], said["size"]
+        stands = path.stat().st_size == size
+    except (FileNotFoundError, ValueError, LookupError, TypeError):
+        stands = False
+    if not stands:
         raise BadInputError(
-            f"{path}: not as it was made", hint="something changed the store; run: edgepack cache prune --all"
+            f"{entry.path}: not as it was made", hint="something changed the store; run: edgepack cache prune --all"
         )
-    return _described(conversion, quant, path=path, digest=said["sha256"], size=said["size"])
+    return _described(conversion, quant, path=path, digest=digest, size=size)
 
 
 def file_stem(*words: str) -> str:
