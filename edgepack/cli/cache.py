@@ -46,10 +46,10 @@ def explain(context: click.Context, key: str) -> None:
 def prune(context: click.Context, older_than: float, everything: bool) -> None:
     """Delete what was not used for a while, and what killed runs left behind."""
     store = Store(home())
+    leftovers = store.sweep()  # first: damaged entries cannot be listed
     limit = time.time() - (0 if everything else older_than * _DAY)
     removed = [entry for entry in _by_use(store) if everything or entry.last_used < limit]
     freed = sum(store.remove(entry) for entry in removed)
-    leftovers = store.sweep()
     data = {"home": str(home()), "removed": len(removed), "freed": freed, "leftovers": leftovers}
     text = f"removed {len(removed)} entries ({freed / 1e6:,.1f} MB) and {leftovers} leftovers of killed runs"
     output_of(context).result("cache", data, lambda: text)

@@ -10,7 +10,7 @@ import click
 
 from edgepack import __version__
 from edgepack.cli.output import show_error
-from edgepack.domain.errors import EdgepackError, ExitCode, NoSpaceError
+from edgepack.domain.errors import EdgepackError, ExitCode, NoSpaceError, UsageError
 
 # verb -> one line of help. The file is edgepack/cli/<verb>.py and holds `command`.
 VERBS = {
@@ -72,7 +72,7 @@ def run(arguments: list[str]) -> int:
     except click.exceptions.Exit as ending:
         return ending.exit_code
     except click.ClickException as error:
-        error.show()
+        show_error(_usage(error))
         return ExitCode.USAGE
     except (click.Abort, KeyboardInterrupt):
         click.echo("\ninterrupted; finished steps stay in the store, run the same command to go on", err=True)
@@ -82,19 +82,32 @@ def run(arguments: list[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.DONE
     except OSError as error:
-        return _disk_full_or_raise(error)
+        return _disk_error_or_raise(error)
     except MemoryError:
         show_error(NoSpaceError("out of memory", hint="close other programs, or lower --threads, and run it again"))
         return ExitCode.NO_SPACE
     return ExitCode.DONE
 
 
-def _disk_full_or_raise(error: OSError) -> int:
-    if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        raise error
+def _usage(error: click.ClickException) -> UsageError:
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    path = context.command_path if context else "edgepack"
+    return UsageError(error.format_message(), hint=f"{path} --help shows what it takes")
+
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_NOT_OURS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP)
+
+
+def _disk_error_or_raise(error: OSError) -> int:
+    """What a disk refuses is the user's to mend; any other failure of the system is a bug until it is understood."""
     where = error.filename or "a file"
-    show_error(NoSpaceError(
-        f"no space left while writing {where}",
-        hint="free some space, or point EDGEPACK_HOME or --out at a larger disk, and run it again",
-    ))  # fmt: skip
-    return ExitCode.NO_SPACE
+    if error.errno in _FULL:
+        hint = "free some space, or point EDGEPACK_HOME or --out at a larger disk, and run it again"
+        show_error(NoSpaceError(f"no space left while writing {where}", hint=hint))
+        return ExitCode.NO_SPACE
+    if error.errno in _NOT_OURS:
+        hint = "check the path and its permissions, or choose another with EDGEPACK_HOME or --out"
+        show_error(UsageError(f"{where}: {error.strerror}", hint=hint))
+        return ExitCode.USAGE
+    raise error

@@ -1,12 +1,14 @@
 """SHA-256 of files, remembered as long as a file's identity, size and times stay as they were."""
 
 import os
+import re
 import time
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 
 _CHUNK = 1 << 20
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 # A file changed this recently could change again within one tick of its clock, unseen.
 _SETTLED_NS = 2_000_000_000
 
@@ -19,10 +21,11 @@ def sha256_of(path: Path, *, memo: Path | None = None, advance: Callable[[int], 
     """
     before = path.stat()
     remembered = memo / _identity(before) if memo else None
-    if remembered and remembered.is_file():
+    known = _recall(remembered) if remembered else None
+    if known:
         if advance:
             advance(before.st_size)
-        return remembered.read_text(encoding="ascii")
+        return known
     started = time.time_ns()
     digest = _hash(path, advance)
     settled = started - max(before.st_mtime_ns, before.st_ctime_ns) > _SETTLED_NS
@@ -48,8 +51,17 @@ def _identity(stat: os.stat_result) -> str:
     return sha256(repr(facts).encode()).hexdigest()
 
 
+def _recall(path: Path) -> str | None:
+    """What was remembered, if it is a digest: a power cut may leave anything."""
+    text = path.read_text(encoding="latin-1") if path.is_file() else ""
+    return text if _DIGEST.fullmatch(text) else None
+
+
 def _remember(path: Path, digest: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.{os.getpid()}.part")
-    partial.write_text(digest, encoding="ascii")
-    partial.replace(path)
+    try:
+        partial.write_text(digest, encoding="ascii")
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)

@@ -1,5 +1,6 @@
 """What was seen and when: measurements and verdicts kept beside the store, never inputs of a cached step."""
 
+import json
 import os
 from hashlib import sha256
 from pathlib import Path
@@ -12,17 +13,25 @@ class Observations:
         self._root = root / "observations"
 
     def latest(self, kind: str, *subject: str) -> str | None:
-        """The text last kept for `subject`, if any."""
+        """The JSON last kept for `subject`, if any; a file that a power cut left damaged is none."""
         path = self._place(kind, subject)
-        return path.read_text(encoding="utf-8") if path.is_file() else None
+        try:
+            text = path.read_text(encoding="utf-8")
+            json.loads(text)
+        except (FileNotFoundError, ValueError):
+            return None
+        return text
 
     def keep(self, text: str, kind: str, *subject: str) -> None:
-        """Replace the observation of `subject`, in one rename."""
+        """Replace the observation of `subject` by `text`, which is JSON, in one rename."""
         path = self._place(kind, subject)
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = path.with_name(f"{path.name}.{os.getpid()}.part")
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(path)
+        try:
+            partial.write_text(text, encoding="utf-8")
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
 
     def _place(self, kind: str, subject: tuple[str, ...]) -> Path:
         return self._root / kind / f"{sha256(repr(subject).encode()).hexdigest()}.json"

@@ -12,11 +12,12 @@ from secrets import token_hex
 from filelock import FileLock, Timeout
 from platformdirs import user_cache_path
 
-from edgepack.domain.errors import BadInputError, NoSpaceError
+from edgepack.domain.errors import BadInputError, NoSpaceError, UsageError
 from edgepack.domain.step import Step
 
 _TAG = "Signature: 8a477f597d28d172789f06886806bc55\n# This directory is a cache of edgepack; it may be deleted.\n"
 _ENTRY = "entry.json"
+_WRITTEN = frozenset({"step", "inputs", "parameters", "tool"})
 
 
 def home() -> Path:
@@ -24,10 +25,24 @@ def home() -> Path:
     said = os.environ.get("EDGEPACK_HOME")
     root = Path(said).expanduser().absolute() if said else user_cache_path("edgepack")
     tag = root / "CACHEDIR.TAG"
-    if not tag.is_file():
-        root.mkdir(parents=True, exist_ok=True)
-        tag.write_text(_TAG, encoding="ascii")
+    try:
+        if not tag.is_file():
+            root.mkdir(parents=True, exist_ok=True)
+            _write_tag(tag)
+    except (FileExistsError, NotADirectoryError, PermissionError) as error:
+        raise UsageError(
+            f"{root}: no place for a store: {error.strerror}", hint="set EDGEPACK_HOME to another"
+        ) from error
     return root
+
+
+def _write_tag(tag: Path) -> None:
+    partial = tag.with_name(f"{tag.name}.{token_hex(4)}")
+    try:
+        partial.write_text(_TAG, encoding="ascii")
+        partial.replace(tag)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,8 +86,7 @@ class Store:
         directory get its name, in one rename. Whoever asks for the same step meanwhile waits, and shares it.
         """
         found = self.find(step)
-        if found:
-            os.utime(found.path)
+        if found and _used_now(found):
             return found, False
         with FileLock(self._locks / f"{step.key}.lock"):
             found = self.find(step)
@@ -82,7 +96,7 @@ class Store:
             return self._make(step, make), True
 
     def entries(self) -> Iterator[Entry]:
-        """Every entry, in no order."""
+        """Every entry, in no order; raises BadInputError for a damaged one, which `sweep` removes."""
         for place in self._entries.glob("*/*"):
             entry = self._read(place)
             if entry:
@@ -91,20 +105,36 @@ class Store:
     def remove(self, entry: Entry) -> int:
         """Delete an entry; returns the bytes freed. An entry that is being made again is waited for."""
         with FileLock(self._locks / f"{entry.key}.lock"):
+            if not entry.path.exists():
+                return 0  # somebody else was quicker
             size = entry.size
-            # First out of sight in one rename: a half-deleted entry must not be found by its key.
-            grave = self._partial / f"{entry.key}.{token_hex(4)}"
-            entry.path.rename(grave)
-            shutil.rmtree(grave)
+            self._bury(entry.path)
         return size
 
     def sweep(self) -> int:
-        """Delete what killed makers left behind; returns how many leftovers there were."""
+        """Delete what killed makers left behind, and damaged entries; returns how many of both there were."""
         removed = 0
         for key in {leftover.name.split(".")[0] for leftover in self._partial.iterdir()}:
             with _if_free(self._locks / f"{key}.lock") as free:
                 removed += self._remove_leftovers(key) if free else 0
+        for place in self._entries.glob("*/*"):
+            with _if_free(self._locks / f"{place.name}.lock") as free:
+                if free and self._is_damaged(place):
+                    self._bury(place)
+                    removed += 1
         return removed
+
+    def _bury(self, place: Path) -> None:
+        # First out of sight in one rename: a half-deleted entry must not be found by its key.
+        grave = self._partial / f"{place.name}.{token_hex(4)}"
+        place.rename(grave)
+        shutil.rmtree(grave)
+
+    def _is_damaged(self, place: Path) -> bool:
+        try:
+            return self._read(place) is None and place.exists()
+        except BadInputError:
+            return True
 
     def _make(self, step: Step, make: Callable[[Path], None]) -> Entry:
         partial = self._partial / f"{step.key}.{token_hex(4)}"
@@ -139,10 +169,25 @@ class Store:
         except FileNotFoundError:
             return None
         except ValueError as error:
-            raise BadInputError(
-                f"{place / _ENTRY}: damaged ({error})", hint="run: edgepack cache prune --all"
-            ) from error
+            raise _damaged(place, str(error)) from error
+        if not isinstance(table, dict) or not table.keys() >= _WRITTEN:
+            raise _damaged(place, "not what this store writes")
         return Entry(key=place.name, path=place, table=table)
+
+
+def _damaged(place: Path, why: str) -> BadInputError:
+    return BadInputError(
+        f"{place / _ENTRY}: damaged ({why})", hint="run: edgepack cache prune; then it is made again"
+    )
+
+
+def _used_now(entry: Entry) -> bool:
+    """Note the use, for `prune`; False where a prune elsewhere has just taken it away."""
+    try:
+        os.utime(entry.path)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def require_space(place: Path, needed: int, what: str) -> None:
