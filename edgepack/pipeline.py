@@ -21,11 +21,11 @@ from edgepack.domain.bundle import (
 from edgepack.domain.errors import UsageError
 from edgepack.domain.measurement import Measurement, Workload
 from edgepack.domain.measurement_json import measurement_json, parse_measurement
-from edgepack.domain.plan import Plan, choose
+from edgepack.domain.plan import Plan, choose, refuse_over_3b
 from edgepack.domain.profile import Profile, profile_toml
 from edgepack.domain.progress import Progress
 from edgepack.domain.quant import Quant
-from edgepack.domain.source import DemoSource, GgufSource, Source
+from edgepack.domain.source import DemoSource, GgufSource, HubSource, Source
 from edgepack.domain.weights import Weights
 from edgepack.infra.library import load_catalogue, load_profile
 from edgepack.infra.machine import host_profile
@@ -130,6 +130,9 @@ def _material(order: Order, progress: Progress) -> Material:
     if isinstance(order.source, GgufSource):
         memo = home() / "digests"
         return adopt(order.source.path, memo=memo, allow_over_3b=order.allow_over_3b, progress=progress)
+    if isinstance(order.source, HubSource) and (listed := load_catalogue().find(order.source.repository)):
+        # Known to be too large before gigabytes are fetched; the tensors are counted all the same.
+        refuse_over_3b(listed.id, listed.parameters, allowed=order.allow_over_3b)
     checkpoint = fetch(order.source, cache=home() / "hub", progress=progress, offline=order.offline)
     return open_checkpoint(checkpoint, allow_over_3b=order.allow_over_3b)
 

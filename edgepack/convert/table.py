@@ -1,5 +1,7 @@
 """Every family that edgepack converts, on one page; a new one is a file and a line."""
 
+import reprlib
+
 from edgepack.convert.config import Config
 from edgepack.convert.families.llama import LLAMA
 from edgepack.convert.families.qwen2 import QWEN2
@@ -17,5 +19,7 @@ def family_of(config: Config) -> Family:
     name = config.checkpoint_class
     if name not in _BY_CLASS:
         known = ", ".join(sorted(_BY_CLASS))
-        raise BadInputError(f"{config.path}: architecture {name} is not converted", hint=f"use one of: {known}")
+        raise BadInputError(
+            f"{config.path}: architecture {reprlib.repr(name)} is not converted", hint=f"use one of: {known}"
+        )
     return _BY_CLASS[name]

@@ -81,7 +81,7 @@ def read_toml(path: Path) -> dict[str, object]:
         raise BadInputError(f"{path}: {error.strerror}", hint="check the path and its permissions") from error
     except UnicodeDecodeError as error:
         raise BadInputError(f"{path}: not UTF-8 at byte {error.start}", hint="save it as UTF-8 text") from error
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise BadInputError(f"{path}: not TOML: {error}", hint="correct the line; see https://toml.io") from error
 
 
