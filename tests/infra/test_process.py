@@ -1,0 +1,59 @@
+"""Programs: what they leave, that no shell sees their arguments, and how they fail."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from edgepack.infra.process import Completed, ProgramMissing, ProgramTimeout, find_program, run
+
+
+def python(code: str, *arguments: str) -> list[str]:
+    return [sys.executable, "-c", code, *arguments]
+
+
+def test_a_finished_program_leaves_its_status_and_its_text() -> None:
+    done = run(python("import sys; print('out'); print('err', file=sys.stderr); sys.exit(3)"))
+    assert done == Completed(status=3, stdout="out\n", stderr="err\n")
+
+
+def test_arguments_reach_the_program_as_they_are() -> None:
+    argument = "$(echo no) ; 'x' \"y\" * \\"
+    assert run(python("import sys; print(sys.argv[1])", argument)).stdout == f"{argument}\n"
+
+
+def test_a_program_reads_the_text_it_is_given_and_else_nothing() -> None:
+    echo = python("import sys; print(repr(sys.stdin.read()))")
+    assert run(echo, text_in="words").stdout == "'words'\n"
+    assert run(echo).stdout == "''\n"
+
+
+def test_a_program_runs_where_and_with_what_it_is_told(tmp_path: Path) -> None:
+    code = "import os; print(os.getcwd(), os.environ.get('WORD'), 'HOME' in os.environ)"
+    done = run(python(code), cwd=tmp_path, environment={"WORD": "said"})
+    assert done.stdout.split() == [str(tmp_path), "said", "False"]
+
+
+def test_bytes_that_are_no_text_are_shown_as_such() -> None:
+    assert run(python("import sys; sys.stdout.buffer.write(b'\\xff')")).stdout == "\N{REPLACEMENT CHARACTER}"
+
+
+def test_a_program_ended_by_a_signal_has_a_negative_status() -> None:
+    assert run(python("import os; os.kill(os.getpid(), 9)")).status == -9
+
+
+def test_a_missing_program_is_named() -> None:
+    with pytest.raises(ProgramMissing, match="no-such-program"):
+        run(["no-such-program"])
+
+
+def test_a_program_without_end_is_killed() -> None:
+    with pytest.raises(ProgramTimeout, match=r"no end after 0\.2 s"):
+        run(python("import time; time.sleep(60)"), timeout=0.2)
+
+
+def test_programs_are_found_on_the_path() -> None:
+    found = find_program("sh")
+    assert found
+    assert found.name == "sh"
+    assert find_program("no-such-program") is None
