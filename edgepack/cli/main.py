@@ -2,6 +2,7 @@
 
 import errno
 import os
+import signal
 import sys
 from importlib import import_module
 from typing import NoReturn
@@ -59,7 +60,10 @@ def edgepack() -> None:
 
 def main() -> NoReturn:
     """Run the command line; every ending is a documented exit code."""
-    sys.exit(run(sys.argv[1:]))
+    code = run(sys.argv[1:])
+    # All is done and said: a ^C while the interpreter takes itself apart must not change the exit code.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    sys.exit(code)
 
 
 def run(arguments: list[str]) -> int:

@@ -68,7 +68,7 @@ def _checked(name: str, value: gguf.GGUFValue) -> bytes:
 
 
 def _type_name(value: gguf.GGUFValue) -> str:
-    inner = value.sub_type.name.lower() if value.sub_type else "one type"
+    inner = value.sub_type.name.lower() if value.sub_type is not None else "one type"
     return f"list of {inner}" if value.type is gguf.GGUFValueType.ARRAY else value.type.name.lower()
 
 
@@ -84,7 +84,7 @@ def _value(value: gguf.GGUFValue) -> bytes:
 def _array(items: list[object], type: gguf.GGUFValueType | None) -> bytes:
     if not items:
         raise ValueError("an empty array has no type")
-    inner = type or gguf.GGUFValueType.get_type(items[0])
+    inner = gguf.GGUFValueType.get_type(items[0]) if type is None else type
     head = struct.pack("<IQ", inner, len(items))
     if inner is gguf.GGUFValueType.STRING:
         return head + _strings(items)
