@@ -10,12 +10,13 @@ from pathlib import Path
 import gguf
 
 from edgepack.convert.config import Config, read_config
-from edgepack.convert.family import Family
+from edgepack.convert.family import Family, GeneratedTensor
+from edgepack.convert.following import Frontier, digest_behind
 from edgepack.convert.ggml import load_ggml
 from edgepack.convert.layout import Placed, add_tensors, write_head
 from edgepack.convert.metadata import write_model_keys, write_quant_keys, write_vocabulary_keys
 from edgepack.convert.safetensors import StoredTensor
-from edgepack.convert.slabs import SlabWriter, fill_all
+from edgepack.convert.slabs import SlabWriter, cut, fill_all
 from edgepack.convert.table import family_of
 from edgepack.convert.tensors import Source, match, stored_tensors
 from edgepack.convert.typeplan import plan_types
@@ -65,8 +66,8 @@ def open_conversion(directory: Path, name: str) -> Conversion:
     return Conversion(directory=directory, name=name, family=family, config=config, sources=tuple(sources))
 
 
-def write_gguf(conversion: Conversion, quant: Quant, path: Path, *, threads: int, progress: Progress) -> None:
-    """Write the quantized GGUF to `path`, which must not exist.
+def write_gguf(conversion: Conversion, quant: Quant, path: Path, *, threads: int, progress: Progress) -> str:
+    """Write the quantized GGUF to `path`, which must not exist; returns its sha256.
 
     Memory stays at a few slabs a thread. After an error the file is incomplete; the caller removes it.
     """
@@ -77,20 +78,29 @@ def write_gguf(conversion: Conversion, quant: Quant, path: Path, *, threads: int
     write_vocabulary_keys(conversion.directory, conversion.family, conversion.config, writer)
     write_quant_keys(quant, writer)
     placed, size = write_head(writer, path, tensors)
-    _fill(placed, size, path, threads, progress, f"{conversion.name} {quant}")
+    return _fill(placed, size, path, threads, progress, f"{conversion.name} {quant}")
 
 
-def _fill(placed: tuple[Placed, ...], size: int, path: Path, threads: int, progress: Progress, label: str) -> None:
+def _fill(placed: tuple[Placed, ...], size: int, path: Path, threads: int, progress: Progress, label: str) -> str:
     ggml = load_ggml()
     for type in {tensor.type for tensor in placed}:
         ggml.prepare(type)
-    stored = [tensor.source.origin for tensor in placed if isinstance(tensor.source.origin, StoredTensor)]
+    stored = [tensor for tensor in placed if isinstance(tensor.source.origin, StoredTensor)]
+    slabs = [slab for tensor in stored for slab in cut(tensor)]
+    # A slab's piece of the file ends where the next begins, padding and generated tensors between included.
+    frontier = Frontier([*(slab.start for slab in slabs[1:]), size])
     with (
-        _opened({origin.path for origin in stored}) as sources,
+        _opened({slab.origin.path for slab in slabs}) as sources,
         _reserved(path, size) as target,
-        progress.bar(label, sum(origin.size for origin in stored), "B") as bar,
+        progress.bar(label, sum(slab.bytes_read for slab in slabs), "B") as bar,
     ):
-        fill_all(SlabWriter(ggml, target, sources), placed, threads, bar)
+        writer = SlabWriter(ggml, target, sources)
+        for tensor in placed:
+            if isinstance(tensor.source.origin, GeneratedTensor):
+                writer.fill_generated(tensor)
+        with digest_behind(target, frontier) as digest:
+            fill_all(writer, slabs, threads=threads, done=frontier.reached, bar=bar)
+    return digest[0]
 
 
 @contextmanager

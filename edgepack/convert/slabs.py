@@ -1,7 +1,7 @@
 """The hot path: slabs of whole rows, read, widened, reordered, quantized and written on all cores."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from threading import Event, local
@@ -29,6 +29,16 @@ class Slab:
     origin: StoredTensor
     first_row: int
     rows: int
+
+    @property
+    def bytes_read(self) -> int:
+        """Bytes that it has in the checkpoint."""
+        return self.origin.size // self.tensor.rows * self.rows
+
+    @property
+    def start(self) -> int:
+        """Where its bytes begin in the GGUF."""
+        return self.tensor.offset + self.first_row * self.tensor.type.row_bytes(self.tensor.columns)
 
 
 def cut(tensor: Placed) -> Iterator[Slab]:
@@ -80,14 +90,14 @@ class SlabWriter:
         tensor, columns = slab.tensor, slab.tensor.columns
         weights = slab.rows * columns
         row_bytes = tensor.type.row_bytes(columns)
-        width = slab.origin.size // tensor.source.elements
-        self._buffers.fit(weights * width, weights, slab.rows * row_bytes)
-        raw = self._buffers.raw[: weights * width]
-        _read(self._sources[str(slab.origin.path)], raw, slab.origin.offset + slab.first_row * columns * width)
+        self._buffers.fit(slab.bytes_read, weights, slab.rows * row_bytes)
+        raw = self._buffers.raw[: slab.bytes_read]
+        row_read = slab.bytes_read // slab.rows
+        _read(self._sources[str(slab.origin.path)], raw, slab.origin.offset + slab.first_row * row_read)
         wide = self._widen(slab, self._reorder(slab, raw))
         _check_finite(slab, wide)
         blocks = self._quantize(slab, wide, self._buffers.blocks[: slab.rows * row_bytes])
-        _write(self._target, blocks, tensor.offset + slab.first_row * row_bytes)
+        _write(self._target, blocks, slab.start)
         return raw.nbytes
 
     def _reorder(self, slab: Slab, raw: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
@@ -126,22 +136,20 @@ class SlabWriter:
         return blocks
 
 
-def fill_all(writer: SlabWriter, tensors: tuple[Placed, ...], threads: int, bar: Bar) -> None:
-    """Fill every tensor on `threads` threads; the first error stops the rest, and is raised."""
-    slabs: list[Slab] = []
-    for tensor in tensors:
-        if isinstance(tensor.source.origin, GeneratedTensor):
-            writer.fill_generated(tensor)
-        else:
-            slabs.extend(cut(tensor))
-    stop, queue = Event(), iter(slabs)
+def fill_all(writer: SlabWriter, slabs: list[Slab], *, threads: int, done: Callable[[int], None], bar: Bar) -> None:
+    """Fill all slabs on `threads` threads, telling `done` each one's index.
+
+    The first error stops the rest, and is raised.
+    """
+    stop, queue = Event(), iter(enumerate(slabs))
 
     def work() -> None:
-        # next() on a list's iterator is atomic under the GIL: threads share the queue without a lock.
-        for slab in queue:
+        # next() on a built-in iterator is atomic under the GIL: threads share the queue without a lock.
+        for index, slab in queue:
             if stop.is_set():
                 return
             bar.advance(writer.fill(slab))
+            done(index)
 
     with ThreadPoolExecutor(threads) as pool:
         workers: list[Future[None]] = [pool.submit(work) for _ in range(threads)]

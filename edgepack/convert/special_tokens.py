@@ -112,7 +112,7 @@ def _steps(section: Config, key: str) -> Iterable[Config]:
 def _merges(model: Config) -> tuple[str, ...]:
     merges = model.table.get("merges")
     items = merges if isinstance(merges, list) else []
-    if all(isinstance(item, str) for item in items):
+    if set(map(type, items)) <= {str}:
         return tuple(items)
     return tuple(_merge(item, model) for item in items)
 

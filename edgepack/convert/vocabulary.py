@@ -3,13 +3,13 @@
 import json
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import IntEnum
 from functools import cache
 from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import gguf
 
@@ -33,9 +33,11 @@ class TokenType(IntEnum):
     BYTE = 6
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
-    """One entry of a vocabulary; the score matters to SentencePiece vocabularies only."""
+class Token(NamedTuple):
+    """One entry of a vocabulary; the score matters to SentencePiece vocabularies only.
+
+    A tuple, because there are up to a quarter of a million of them.
+    """
 
     text: str
     type: TokenType
@@ -83,7 +85,7 @@ def write_vocabulary(vocabulary: Vocabulary, directory: Path, config: Config, wr
     writer.add_token_list([token.text for token in vocabulary.tokens])
     if vocabulary.scored:
         writer.add_token_scores([token.score for token in vocabulary.tokens])
-    writer.add_token_types([int(token.type) for token in vocabulary.tokens])
+    writer.add_token_types([token.type for token in vocabulary.tokens])
     size = None if vocabulary.merged else len(vocabulary.tokens)
     write_special_tokens(read_special_tokens(directory, merged=vocabulary.merged, size=size), writer)
 
@@ -233,24 +235,23 @@ def _byte_level(directory: Path, config: Config) -> Vocabulary | None:
             f"{path}: token id {max(texts)} is not below config.json's vocab_size {size}",
             hint=_TOKENIZER_HINT,
         )
-    tokens = tuple(_byte_level_token(token_id, texts, added, tokenizer) for token_id in range(size))
+    tokens = [
+        _padding(token_id) if text is None else Token(text, TokenType.NORMAL)
+        for token_id, text in enumerate(map(texts.get, range(size)))
+    ]
+    for token_id, entry in added.items():
+        tokens[token_id] = _byte_level_added(entry, tokenizer)
     pre = _pre_tokenizer(path, tokenizer)
-    return Vocabulary(model="gpt2", pre=pre, tokens=tokens, scored=False, merged=True)
+    return Vocabulary(model="gpt2", pre=pre, tokens=tuple(tokens), scored=False, merged=True)
 
 
-def _byte_level_token(
-    token_id: int, texts: dict[int, str], added: dict[int, "AddedToken"], tokenizer: "Tokenizer"
-) -> Token:
-    if token_id not in texts:
-        return _padding(token_id)
-    if token_id not in added:
-        return Token(texts[token_id], TokenType.NORMAL)
-    text = texts[token_id]
-    if not added[token_id].normalized:
+def _byte_level_added(entry: "AddedToken", tokenizer: "Tokenizer") -> Token:
+    text = entry.content
+    if not entry.normalized:
         # llama.cpp takes added tokens as already normalized: store what the tokenizer makes of them.
         ids = tokenizer.encode(text, add_special_tokens=False).ids
         text = tokenizer.decode(ids, skip_special_tokens=False)
-    return replace(_added_token(text, added[token_id].special), score=0.0)
+    return _added_token(text, entry.special)._replace(score=0.0)
 
 
 @cache

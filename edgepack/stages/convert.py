@@ -18,7 +18,6 @@ from edgepack.domain.quant import Quant, TensorType
 from edgepack.domain.step import Step
 from edgepack.domain.weights import Weights
 from edgepack.formats.partial import partial_directory
-from edgepack.infra.digests import sha256_of
 from edgepack.infra.store import Entry, Store, require_space
 
 _LONGEST_NAME = 96
@@ -108,9 +107,7 @@ def convert(
         require_space(place, size, f"{conversion.name} {quant}")
         progress.step(f"converting {conversion.name} to {quant}")
         path = place / f"{file_stem(conversion.name, quant)}.gguf"
-        write_gguf(conversion, quant, path, threads=threads, progress=progress)
-        with progress.bar("digest", path.stat().st_size, "B") as bar:
-            digest = sha256_of(path, advance=bar.advance)
+        digest = write_gguf(conversion, quant, path, threads=threads, progress=progress)
         (place / _RECORD).write_text(
             json.dumps({"file": path.name, "sha256": digest, "size": path.stat().st_size, "made_by": __version__})
         )
@@ -126,8 +123,8 @@ def convert_to(path: Path, conversion: Conversion, quant: Quant, *, threads: int
     with partial_directory(path) as partial:
         progress.step(f"converting {conversion.name} to {quant}")
         new = partial / "weights.gguf"
-        write_gguf(conversion, quant, new, threads=threads, progress=progress)
-        digest, size = sha256_of(new), new.stat().st_size
+        digest = write_gguf(conversion, quant, new, threads=threads, progress=progress)
+        size = new.stat().st_size
         new.replace(path)
     return _described(conversion, quant, path=path, digest=digest, size=size)
 
