@@ -63,6 +63,9 @@ bench-convert: $(DEV) $(ORACLE)/.installed ## One pass against upstream's two st
 	    --llama-cpp "$$($(BIN)/python vendor/llama_cpp.py source)/vendor/llama.cpp" \
 	    --quantize "$$($(BIN)/python vendor/llama_cpp.py tools)/llama-quantize"
 
+bench-speed: $(DEV) ## Our tokens/s against llama-bench's: the same file, build and threads, in turn
+	$(BIN)/python -m tests.bench.bench_speed --llama-bench "$$($(BIN)/python vendor/llama_cpp.py tools)/llama-bench"
+
 bench-start: $(RUNTIME) ## How long `edgepack --help` takes
 	$(BIN)/python -m tests.bench.bench_start
 
