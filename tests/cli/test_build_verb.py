@@ -1,0 +1,140 @@
+"""`edgepack build`: its JSON, its words, and the exit codes of every way it ends."""
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from subprocess import run as start
+
+import jsonschema
+import pytest
+
+from edgepack.cli.main import run
+from edgepack.domain.errors import ExitCode
+from tests.fakes.demo_copy import DEMO
+from tests.fakes.hub import Refusal, serve_hub
+
+SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "schemas" / "build.schema.json").read_text())
+USUAL = ("build", "--profile", "rpi5", "--no-bench")
+
+
+def test_the_json_of_a_build_follows_its_schema(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+    out = tmp_path / "out"
+    assert run([*USUAL, "--model", "demo-1m", "--json", "--out", str(out)]) == ExitCode.DONE
+    values = json.loads(capsys.readouterr().out)
+    jsonschema.validate(values, SCHEMA)
+    assert values["planned"]["name"] == "demo-1m-Q8_0-rpi5-8gb"
+    assert values["built"]["bundle"] == str(out)
+    assert values["built"]["verified"]["answer"]
+    assert values["built"]["measured"] is None
+
+
+def test_the_json_of_a_dry_run_follows_its_schema(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It plans, and makes nothing."""
+    monkeypatch.chdir(tmp_path)
+    assert run([*USUAL, "--model", "demo-1m", "--dry-run", "--json"]) == ExitCode.DONE
+    values = json.loads(capsys.readouterr().out)
+    jsonschema.validate(values, SCHEMA)
+    assert values["built"] is None
+    assert [path.name for path in tmp_path.iterdir()] == ["home"]
+    assert not list((tmp_path / "home").glob("store/*/*"))
+
+
+def test_the_words_say_what_was_chosen_and_checked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out"
+    assert run([*USUAL, "--model", "demo-1m", "--out", str(out)]) == ExitCode.DONE
+    shown = capsys.readouterr().out
+    for words in ("demo-1m (1.0 M parameters)", "Q8_0", "not measured", "every byte", f"{out} ("):
+        assert words in shown
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--model", "demo"], "Missing option '--profile'"),
+        (["--profile", "rpi5"], "no --model"),
+        (["--profile", "rpi5", "--model", "demo", "--quant", "Q9"], "'Q9' is not one of"),
+        (["--profile", "rpi5", "--model", "demo", "--ctx", "many"], "'many' is not a valid integer"),
+        (["--profile", "rpi5", "--model", "demo", "--device", "ssh://x"], "only `local` can be measured"),
+        (["--profile", "rpi5", "--model", "demo", "--surprise"], "No such option"),
+    ],
+)
+def test_wrong_words_end_with_2_and_two_lines(
+    arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["build", *arguments]) == ExitCode.USAGE
+    what, hint = capsys.readouterr().err.splitlines()
+    assert what.startswith("error: ")
+    assert words in what
+    assert hint.startswith("  next: ")
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_a_hub_that_refuses_ends_with_5(
+    status: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = {path.name: path.read_bytes() for path in DEMO.iterdir()}
+    with serve_hub() as hub:
+        hub.commit("someone/model", files)
+        hub.refusals[""] = Refusal(status=status)
+        monkeypatch.setenv("HF_ENDPOINT", hub.url)
+        assert run([*USUAL, "--model", "someone/model", "--out", str(tmp_path / "out")]) == ExitCode.NETWORK
+    what, hint = (line for line in capsys.readouterr().err.splitlines() if not line.startswith("==>"))
+    assert (what[:7], hint[:8]) == ("error: ", "  next: ")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_hub_that_delivers_is_built_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = {path.name: path.read_bytes() for path in DEMO.iterdir()}
+    with serve_hub() as hub:
+        hub.commit("someone/model", files)
+        monkeypatch.setenv("HF_ENDPOINT", hub.url)
+        arguments = [*USUAL, "--model", "someone/model", "--quiet", "--out", str(tmp_path / "out")]
+        assert run(arguments) == ExitCode.DONE
+    assert run([*arguments, "--offline"]) == ExitCode.DONE, "what was fetched serves offline"
+
+
+def test_a_flipped_bit_in_what_was_built_ends_verify_with_7(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    assert run([*USUAL, "--model", "demo-1m", "--quiet", "--out", str(out)]) == ExitCode.DONE
+    (weights,) = (out / "model").glob("*.gguf")
+    content = bytearray(weights.read_bytes())
+    content[len(content) // 2] ^= 1
+    weights.chmod(0o644)
+    weights.write_bytes(content)
+    assert run(["verify", "--quiet", "--no-run", str(out)]) == ExitCode.VERIFICATION
+    assert "changed: model/" in capsys.readouterr().err
+    assert run([*USUAL, "--model", "demo-1m", "--quiet", "--out", str(out)]) == ExitCode.VERIFICATION
+    shutil.rmtree(out)
+    assert run([*USUAL, "--model", "demo-1m", "--quiet", "--out", str(out)]) == ExitCode.DONE
+
+
+def subprocess(*arguments: str, environment: Mapping[str, str] | None = None, stdout: int = -1) -> tuple[int, str]:
+    done = start(
+        [sys.executable, "-m", "edgepack", *arguments], stdout=stdout, stderr=-1, text=True, check=False,
+        env={**os.environ, **(environment or {})},
+    )  # fmt: skip
+    return done.returncode, done.stderr
+
+
+def test_exit_codes_leave_the_process(tmp_path: Path) -> None:
+    """What a Makefile sees: the code, and two lines."""
+    code, err = subprocess(*USUAL, "--model", str(tmp_path), "--out", str(tmp_path / "out"))
+    assert code == ExitCode.BAD_INPUT
+    assert [line[:7] for line in err.splitlines()] == ["error: ", "  next:"]
+    assert subprocess("build")[0] == ExitCode.USAGE
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_a_result_that_cannot_be_written_ends_with_8(tmp_path: Path) -> None:
+    with Path("/dev/full").open("w") as full:
+        code, err = subprocess("profile", "list", "--json", stdout=full.fileno())
+    assert code == ExitCode.NO_SPACE
+    assert [line[:7] for line in err.splitlines()] == ["error: ", "  next:"]
