@@ -10,8 +10,7 @@ from demo.sentences import Command
 KINDS = ("plain", "polite", "typos", "units", "number words", "new meaning", "unanswerable")
 
 
-def written(name: str, parameters: int, recipe: Recipe, commands: Sequence[Command],
-            right: Sequence[bool]) -> str:
+def written(name: str, parameters: int, recipe: Recipe, commands: Sequence[Command], right: Sequence[bool]) -> str:
     shape = recipe.shape
     return f"""---
 license: apache-2.0

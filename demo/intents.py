@@ -25,8 +25,7 @@ from demo.vocabulary import (
 Maker: TypeAlias = Callable[[random.Random], Phrase]
 
 # The order of keys in every answer.
-KEYS = ("intent", "device", "room", "color", "genre", "scene", "name", "state", "change", "value", "unit",
-        "reason")
+KEYS = ("intent", "device", "room", "color", "genre", "scene", "name", "state", "change", "value", "unit", "reason")
 
 
 def fill(rng: random.Random, templates: tuple[str, ...], meaning: Slots, **parts: Phrase) -> Phrase:
@@ -92,8 +91,7 @@ def set_brightness(rng: random.Random) -> Phrase:
 def set_temperature(rng: random.Random) -> Phrase:
     meaning: Slots = {"intent": "set_temperature"}
     if rng.random() < 0.15:
-        baking = ("preheat {x} to {t}", "set {x} to {t}", "heat {x} to {t}", "{x} at {t}",
-                  "bring {x} up to {t}")
+        baking = ("preheat {x} to {t}", "set {x} to {t}", "heat {x} to {t}", "{x} at {t}", "bring {x} up to {t}")
         return fill(rng, baking, meaning, x=phrases.thing(rng, OVEN), t=phrases.temperature(rng, oven=True))
     roll = rng.random()
     if roll < 0.45:
@@ -121,18 +119,24 @@ def _warmer_or_cooler(rng: random.Random, meaning: Slots) -> Phrase:
     up = rng.random() < 0.5
     meaning = {**meaning, "change": "up" if up else "down"}
     if rng.random() < 0.4:
-        warmer = ("make it warmer{in_room}", "it is too cold{in_room}", "i am freezing{in_room}",
-                  "warm it up{in_room}")
-        cooler = ("make it cooler{in_room}", "it is too hot{in_room}", "i am sweating{in_room}",
-                  "cool it down{in_room}")
-        templates = warmer if up else cooler
-        return fill(rng, templates, {**meaning, "device": "thermostat"}, in_room=phrases.maybe_place(rng,
-                                                                                                     0.7))
+        warmer = (
+            "make it warmer{in_room}",
+            "it is too cold{in_room}",
+            "i am freezing{in_room}",
+            "warm it up{in_room}",
+        )
+        cooler = (
+            "make it cooler{in_room}",
+            "it is too hot{in_room}",
+            "i am sweating{in_room}",
+            "cool it down{in_room}",
+        )
+        where = phrases.maybe_place(rng, 0.7)
+        return fill(rng, warmer if up else cooler, {**meaning, "device": "thermostat"}, in_room=where)
     way = "up" if up else "down"
     verb = "raise" if up else "lower"
     templates = (f"turn {{x}} {way}", f"turn {{x}} {way} by {{d}}", f"{verb} {{x}} by {{d}}",
-                 f"{{x}} {way} {{d}}",
-                 f"turn {way} {{x}}")  # fmt: skip
+                 f"{{x}} {way} {{d}}", f"turn {way} {{x}}")  # fmt: skip
     return fill(rng, templates, meaning, x=phrases.thing(rng, CLIMATE), d=phrases.step_in_degrees(rng))
 
 
@@ -166,8 +170,7 @@ def _cover(rng: random.Random, intent: str, templates: tuple[str, ...]) -> Phras
 
 
 def lock(rng: random.Random) -> Phrase:
-    templates = ("lock {x}", "lock up {x}", "secure {x}", "bolt {x}", "make sure {x} is locked",
-                 "{x} must be locked")
+    templates = ("lock {x}", "lock up {x}", "secure {x}", "bolt {x}", "make sure {x} is locked", "{x} must be locked")
     return fill(rng, templates, {"intent": "lock"}, x=phrases.thing(rng, LOCKS))
 
 
@@ -194,8 +197,7 @@ def play_music(rng: random.Random) -> Phrase:
         "i want to hear {g}{in_room}", "{g} music{in_room}", "play music{in_room}",
         "put some music on{in_room}", "start the {g} playlist{in_room}", "play {g} on the {room} speaker",
     )  # fmt: skip
-    parts = {"g": phrases.pick(rng, GENRES, "genre"), "in_room": phrases.maybe_place(rng),
-             "room": phrases.room(rng)}
+    parts = {"g": phrases.pick(rng, GENRES, "genre"), "in_room": phrases.maybe_place(rng), "room": phrases.room(rng)}
     return fill(rng, templates, {"intent": "play_music"}, **parts)
 
 
@@ -230,29 +232,28 @@ def query_state(rng: random.Random) -> Phrase:
     meaning: Slots = {"intent": "query_state"}
     roll = rng.random()
     if roll < 0.7:
-        words, states = rng.choice(((SWITCHES, ("on", "off")), (COVERS, ("open", "closed")), (LOCKS,
-                                                                                              ("locked",
-                                                                                               "unlocked"))))
+        words, states = rng.choice((
+            (SWITCHES, ("on", "off")), (COVERS, ("open", "closed")), (LOCKS, ("locked", "unlocked")),
+        ))  # fmt: skip
         state = rng.choice(states)
+        asked = Phrase(text=state, slots={"state": state})
         templates = ("is {x} {s}", "check if {x} is {s}", "tell me if {x} is {s}", "did i leave {x} {s}",
                      "do you know whether {x} is {s}", "are you sure {x} is {s}")  # fmt: skip
-        return fill(rng, templates, meaning, x=phrases.thing(rng, words), s=Phrase(text=state,
-                                                                                   slots={"state": state}))
+        return fill(rng, templates, meaning, x=phrases.thing(rng, words), s=asked)
     if roll < 0.82:
         warm = ("what is the temperature in the {room}", "how warm is it in the {room}",
                 "how cold is the {room}", "how many degrees is it in the {room}")  # fmt: skip
-        return fill(rng, warm, {**meaning, "device": "thermostat", "state": "temperature"},
-                    room=phrases.room(rng))
+        return fill(rng, warm, {**meaning, "device": "thermostat", "state": "temperature"}, room=phrases.room(rng))
     if roll < 0.86:
         left = ("how much time is left", "how long until the timer rings", "what is left on the timer")
         return fill(rng, left, {**meaning, "device": "timer", "state": "time_left"})
-    words, state, templates = rng.choice((
+    words, state, questions = rng.choice((
         (LIGHTS, "brightness", ("how bright is {x}", "what is the brightness of {x}",
                                 "what level is {x} at")),
         (LIGHTS, "color", ("what color is {x}", "which colour does {x} have", "tell me the color of {x}")),
         (PLAYERS, "volume", ("how loud is {x}", "what is the volume of {x}", "tell me the volume of {x}")),
     ))  # fmt: skip
-    return fill(rng, templates, {**meaning, "state": state}, x=phrases.thing(rng, words))
+    return fill(rng, questions, {**meaning, "state": state}, x=phrases.thing(rng, words))
 
 
 def set_scene(rng: random.Random) -> Phrase:
@@ -272,8 +273,7 @@ def set_scene(rng: random.Random) -> Phrase:
         "{s} mode{in_room}", "switch to {s} mode{in_room}", "get everything ready for {s}{in_room}",
         "{s} scene{in_room}", "prepare the {room} for {s}",
     )  # fmt: skip
-    parts = {"s": phrases.pick(rng, SCENES, "scene"), "in_room": phrases.maybe_place(rng),
-             "room": phrases.room(rng)}
+    parts = {"s": phrases.pick(rng, SCENES, "scene"), "in_room": phrases.maybe_place(rng), "room": phrases.room(rng)}
     return fill(rng, templates, meaning, **parts)
 
 

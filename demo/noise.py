@@ -11,8 +11,7 @@ PREFIXES = (
     "go ahead and",
 )  # fmt: skip
 GREETINGS = ("hey,", "hi,", "hello,", "ok,", "house,", "hey house,", "listen,", "sorry,")
-SUFFIXES = ("please", "thanks", "thank you", "now", "right now", "for me", "pls", "if you can", "asap",
-            "immediately")
+SUFFIXES = ("please", "thanks", "thank you", "now", "right now", "for me", "pls", "if you can", "asap", "immediately")
 # Keys that lie beside each other on a keyboard, for the letters that are missed most often.
 NEIGHBOURS = {
     "a": "sq", "b": "vn", "c": "xv", "d": "sf", "e": "wr", "f": "dg", "g": "fh", "h": "gj", "i": "uo",

@@ -122,8 +122,7 @@ def duration(rng: random.Random) -> Phrase:
             ("a quarter of an hour", 15, "minutes"), ("half a minute", 30, "seconds"), ("a minute", 1,
                                                                                         "minutes"),
         ))  # fmt: skip
-        return Phrase(text=text, slots={"value": value, "unit": unit}, kinds=frozenset({"units",
-                                                                                        "number words"}))
+        return Phrase(text=text, slots={"value": value, "unit": unit}, kinds=frozenset({"units", "number words"}))
     unit, top, names = rng.choice((
         ("seconds", 90, ("seconds", "seconds", "sec", "secs", "s")),
         ("minutes", 90, ("minutes", "minutes", "min", "mins", "m")),

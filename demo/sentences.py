@@ -22,6 +22,8 @@ HELDOUT_COUNT = 730
 # So many of a hundred plain sentences, and of a hundred meanings with two slots, never occur in training.
 HELDOUT_SENTENCES = 10
 HELDOUT_MEANINGS = 4
+# The share of commands with a typo or two.
+TYPOS = 0.25
 MAKERS = {**WEIGHTS, unsupported: 18}
 
 
@@ -33,10 +35,10 @@ class Command:
     kinds: frozenset[str]
 
 
-def training(seed: int = TRAINING_SEED) -> Iterator[Command]:
+def training(seed: int = TRAINING_SEED, typos: float = TYPOS) -> Iterator[Command]:
     """Endless commands; none has the plain sentence of a held-out one, nor its words by way of a typo."""
     reserved = {normalized(command.text) for command in heldout()}
-    for phrase, command in _commands(seed):
+    for phrase, command in _commands(seed, typos):
         if not _held_out(phrase) and normalized(command.text) not in reserved:
             yield command
 
@@ -45,7 +47,7 @@ def training(seed: int = TRAINING_SEED) -> Iterator[Command]:
 def heldout(count: int = HELDOUT_COUNT, seed: int = HELDOUT_SEED) -> tuple[Command, ...]:
     """Commands that training never sees; no two of them are the same plain sentence."""
     unique: dict[str, Command] = {}
-    for phrase, command in _commands(seed):
+    for phrase, command in _commands(seed, TYPOS):
         if _held_out(phrase):
             unique.setdefault(normalized(phrase.text), command)
         if len(unique) == count:
@@ -58,22 +60,22 @@ def normalized(text: str) -> str:
     return " ".join(re.findall(r"[a-z0-9%°]+", text.lower()))
 
 
-def _commands(seed: int) -> Iterator[tuple[Phrase, Command]]:
+def _commands(seed: int, typos: float) -> Iterator[tuple[Phrase, Command]]:
     rng = random.Random(seed)
     makers, weights = tuple(MAKERS), tuple(MAKERS.values())
     for _ in itertools.count():
         phrase = rng.choices(makers, weights)[0](rng)
-        yield phrase, _spoken(rng, phrase)
+        yield phrase, _spoken(rng, phrase, typos)
 
 
-def _spoken(rng: random.Random, phrase: Phrase) -> Command:
+def _spoken(rng: random.Random, phrase: Phrase, typos: float) -> Command:
     text, kinds = phrase.text, set(phrase.kinds)
     if _has_new_meaning(phrase):
         kinds.add("new meaning")
     if rng.random() < 0.3:
         text = noise.polite(rng, text)
         kinds.add("polite")
-    if rng.random() < 0.25:
+    if rng.random() < typos:
         misspelt = noise.misspell(rng, text)
         kinds |= {"typos"} if misspelt != text else set()
         text = misspelt

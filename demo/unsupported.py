@@ -111,7 +111,7 @@ def _missing_value(rng: random.Random) -> Phrase:
         (PLAYERS, ("set the volume of {x}", "change the volume of {x}", "set {x} volume")),
         (COVERS, ("set {x}", "move {x}", "change {x}", "adjust {x}")),
     ))  # fmt: skip
-    timers = ("set a timer", "start a timer", "i need a timer", "set an alarm", "set the scene",
-              "change the scene")
-    return fill(rng, timers if rng.random() < 0.15 else templates, {"reason": "missing_value"},
-                x=phrases.thing(rng, words))
+    timers = ("set a timer", "start a timer", "i need a timer", "set an alarm", "set the scene", "change the scene")
+    return fill(
+        rng, timers if rng.random() < 0.15 else templates, {"reason": "missing_value"}, x=phrases.thing(rng, words)
+    )
