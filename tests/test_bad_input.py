@@ -4,8 +4,9 @@ import json
 import os
 import re
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from subprocess import run as start
 
 import pytest
 
@@ -439,3 +440,54 @@ def test_a_store_that_cannot_be_ends_with_2(
     monkeypatch.setenv("EDGEPACK_HOME", str(tmp_path / "file"))
     assert build(checkpoint, tmp_path / "out") == ExitCode.USAGE
     assert "no place for a store" in said(capsys)
+
+
+@pytest.fixture
+def small_disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
+    """A disk in memory of so many KiB."""
+    place = tmp_path / "small"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={request.param}k", "tmpfs", str(place)]
+    if os.geteuid() or start(mount, capture_output=True, check=False).returncode:
+        pytest.skip("mounting needs root")
+    yield place
+    start(["umount", str(place)], check=True)
+
+
+@pytest.mark.privileged
+@pytest.mark.parametrize("small_disk", [4, 8, 24, 64, 1000, 1928, 1936, 1940, 1944, 1948], indirect=True)
+def test_a_full_disk_under_the_store_ends_with_8(
+    small_disk: Path,
+    checkpoint: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Whether the space is found missing before the work or runs out in it; the weights need 1948 KiB."""
+    monkeypatch.setenv("EDGEPACK_HOME", str(small_disk / "home"))
+    out = tmp_path / "out"
+    assert build(checkpoint, out, "--quant", "BF16") == ExitCode.NO_SPACE
+    assert re.search("no space|needs", said(capsys))
+    nothing_left(tmp_path, out)
+
+
+@pytest.mark.privileged
+@pytest.mark.parametrize("small_disk", [4, 100, 1900, 2900], indirect=True)
+def test_a_full_disk_under_the_bundle_ends_with_8(
+    small_disk: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The weights stay in the store; nothing stays on the full disk."""
+    assert build(checkpoint, small_disk / "out", "--quant", "BF16") == ExitCode.NO_SPACE
+    assert "the bundle needs" in said(capsys)
+    assert not list(small_disk.iterdir())
+
+
+@pytest.mark.privileged
+@pytest.mark.parametrize("small_disk", [4, 100, 1900], indirect=True)
+def test_a_full_disk_under_a_converted_file_ends_with_8(
+    small_disk: Path, checkpoint: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = small_disk / "x.gguf"
+    assert run(["convert", str(checkpoint), "--quant", "BF16", "--out", str(out)]) == ExitCode.NO_SPACE
+    assert "space" in said(capsys)
+    assert not list(small_disk.iterdir())
