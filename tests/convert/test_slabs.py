@@ -40,8 +40,11 @@ def filled(tensors: tuple[Placed, ...], source: Path, size: int, threads: int = 
     target.write_bytes(bytes(size))
     files = [os.open(source, os.O_RDONLY), os.open(target, os.O_RDWR)]
     try:
-        bar = Heard()
-        fill_all(SlabWriter(load_ggml(), files[1], {str(source): files[0]}), tensors, threads, bar)
+        writer = SlabWriter(load_ggml(), files[1], {str(source): files[0]})
+        slabs = [slab for tensor in tensors for slab in cut(tensor)]
+        done: list[int] = []
+        fill_all(writer, slabs, threads=threads, done=done.append, bar=Heard())
+        assert sorted(done) == list(range(len(slabs)))
     finally:
         for file in files:
             os.close(file)
@@ -92,11 +95,13 @@ def test_halves_are_widened(tmp_path: Path) -> None:
 
 
 def test_generated_values_are_written_too(tmp_path: Path) -> None:
-    (tmp_path / "x").write_bytes(b"")
     values = np.array([1.5, 2.5], np.float32)
     origin = GeneratedTensor(name="g", values=values)
     tensor = Placed(source=Source(name="g", shape=(2,), origin=origin, change=None), type=TensorType.F32, offset=8)
-    assert filled((tensor,), tmp_path / "x", 16) == bytes(8) + values.tobytes()
+    file = os.open(tmp_path / "x", os.O_RDWR | os.O_CREAT)
+    SlabWriter(load_ggml(), file, {}).fill_generated(tensor)
+    os.close(file)
+    assert (tmp_path / "x").read_bytes() == bytes(8) + values.tobytes()
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
