@@ -13,7 +13,7 @@ from edgepack.domain.errors import BadInputError, EdgepackError, NoSpaceError, U
 from edgepack.domain.progress import Progress
 from edgepack.formats.directory import write_directory
 from edgepack.formats.opening import open_bundle, read_manifest
-from edgepack.formats.partial import one_maker, partial_directory
+from edgepack.formats.partial import one_maker, partial_directory, remove_stale
 from edgepack.formats.payload import WRITTEN_AT, Payload, assemble
 from edgepack.formats.reader import BundleReader
 from edgepack.formats.standing import evidence_stands, payload_stands
@@ -94,6 +94,7 @@ def _digest(weights: Path, size: int, progress: Progress) -> str:
 
 
 def _place(payload: Payload, destination: Path, format: Format, progress: Progress) -> None:
+    remove_stale(destination)  # a maker that was killed after its bundle got its name left its directory all the same
     standing = _standing(destination)
     try:
         same = standing is not None and standing.format is format and payload_stands(standing, payload)

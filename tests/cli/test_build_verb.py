@@ -116,6 +116,16 @@ def test_a_flipped_bit_in_what_was_built_ends_verify_with_7(
     assert run([*USUAL, "--model", "demo-1m", "--quiet", "--out", str(out)]) == ExitCode.DONE
 
 
+def test_a_standing_bundle_gets_rid_of_what_a_killed_maker_left_beside_it(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    arguments = [*USUAL, "--model", "demo-1m", "--quiet", "--out", str(out)]
+    assert run(arguments) == ExitCode.DONE
+    left = tmp_path / f".out.edgepack-partial-{'0' * 16}"
+    (left / "old").mkdir(parents=True)
+    assert run(arguments) == ExitCode.DONE
+    assert not left.exists()
+
+
 def subprocess(*arguments: str, environment: Mapping[str, str] | None = None, stdout: int = -1) -> tuple[int, str]:
     done = start(
         [sys.executable, "-m", "edgepack", *arguments], stdout=stdout, stderr=-1, text=True, check=False,
