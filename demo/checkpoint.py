@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import torch
@@ -19,6 +20,7 @@ def write(model: Llama, tokenizer: tokens.Tokenizer, card: str, to: Path) -> Non
     (to / "model.safetensors").chmod(0o644)
     (to / "tokenizer.model").write_bytes(tokenizer.proto)
     (to / "README.md").write_text(card, encoding="utf-8")
+    shutil.copyfile(Path(__file__).parent.parent / "LICENSE", to / "LICENSE")  # the models' is the project's
     _write_json(to / "config.json", config(model.shape))
     _write_json(to / "generation_config.json", GENERATION_CONFIG)
     _write_json(to / "tokenizer_config.json", tokenizer_config(model.shape))

@@ -17,6 +17,7 @@ DATA = Path(__file__).resolve().parents[2] / "edgepack" / "data"
 HELDOUT = DATA / "demo-intents-heldout.jsonl"
 MODELS = {"demo-5m": 4_918_528, "demo-1m": 984_320}
 FILES = {
+    "LICENSE",
     "README.md",
     "config.json",
     "generation_config.json",
