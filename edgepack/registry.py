@@ -1,1 +1,0 @@
-"""What is supported, on one page."""

@@ -1,1 +1,0 @@
-"""Where commands run: run, push, pull, close."""
