@@ -151,6 +151,7 @@ def _built_text(built: "Built") -> str:
 
 
 def _measured_lines(measurement: "Measurement") -> list[str]:
-    where = f"measured on {measurement.conditions.machine}, {measurement.threads} threads, {measurement.date:%Y-%m-%d}"
+    machine = measurement.conditions.machine
+    where = f"measured on {machine}, {measurement.threads} threads, {measurement.date:%Y-%m-%d}"
     unstable = "" if measurement.stable else " — unstable"
     return [f"  {series.name:<13} {series.median:,.1f} tokens/s ({where}{unstable})" for series in measurement.series]

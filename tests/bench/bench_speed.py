@@ -7,6 +7,7 @@ the values. Both sides should be built from the same source with the same flags;
 """
 
 import argparse
+import importlib.util
 import json
 import os
 import statistics
@@ -78,7 +79,10 @@ def one_round(arguments: argparse.Namespace, number: int) -> Round:
 
 
 def output(words: list[str]) -> str:
-    return subprocess.run(words, capture_output=True, text=True, check=True).stdout
+    """What a program prints; both programs load the very same libraries, those of the bindings."""
+    libraries = str(Path(importlib.util.find_spec("llama_cpp").origin).parent / "lib")
+    environment = {**os.environ, "LD_LIBRARY_PATH": libraries}
+    return subprocess.run(words, capture_output=True, text=True, check=True, env=environment).stdout
 
 
 def edgepack_rates(arguments: argparse.Namespace) -> dict[str, float]:
