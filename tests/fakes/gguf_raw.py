@@ -2,7 +2,6 @@
 
 import mmap
 import struct
-from collections.abc import Iterator
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -65,10 +64,3 @@ class RawGguf:
 def keys_of(path: Path) -> dict[str, Any]:
     """A file's keys by name."""
     return RawGguf(path.read_bytes()).keys
-
-
-def tensors_of(path: Path) -> Iterator[tuple[str, TensorType, bytes]]:
-    """(name, type, bytes) of every tensor."""
-    data = path.read_bytes()
-    for name, type, position, size in RawGguf(data).tensors:
-        yield name, type, data[position : position + size]
