@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 
 from edgepack.convert.config import Config
-from edgepack.convert.family import Array, GeneratedTensor, Row, RowChange, Size
+from edgepack.convert.family import Change, GeneratedTensor, Row, RowOrder, Size
 
 
 def size(key: str) -> Size:
@@ -53,19 +53,24 @@ def key_value(config: Config) -> int:
     return key_value_heads(config) * head_width(config)
 
 
-def interleave_halves(count: Size) -> Callable[[Config], RowChange]:
-    """Rows of each head from the checkpoint's two rotary halves into llama.cpp's interleaved pairs."""
+def rotary_pairs(heads: Size, *, before: Size | None = None) -> Callable[[Config], RowOrder]:
+    """Rows of each head from the checkpoint's two rotary halves into llama.cpp's interleaved pairs.
 
-    def change(config: Config) -> RowChange:
-        width = head_width(config)
+    The heads' rows begin behind the `before` first of the stored tensor.
+    """
 
-        def apply(rows: Array) -> Array:
-            per_head = rows.reshape(-1, 2, width // 2, rows.shape[-1])
-            return np.ascontiguousarray(per_head.swapaxes(1, 2)).reshape(rows.shape)
+    def order(config: Config) -> RowOrder:
+        width, count = head_width(config), heads(config)
+        first = before(config) if before else 0
+        rows = np.arange(first, first + count * width).reshape(count, 2, width // 2)
+        return RowOrder(rows=rows.swapaxes(1, 2).reshape(-1), unit=width)
 
-        return RowChange(unit=width, apply=apply)
+    return order
 
-    return change
+
+def part(rows: Size, *, before: Size) -> Callable[[Config], RowOrder]:
+    """`rows` rows of a fused tensor, behind its `before` first."""
+    return lambda config: RowOrder(rows=np.arange(before(config), before(config) + rows(config)))
 
 
 def decoder(*layer_rows: Row) -> tuple[Row, ...]:
@@ -84,27 +89,30 @@ def layer(
     written: str,
     *shape: Size,
     optional: bool = False,
-    change: Callable[[Config], RowChange] | None = None,
+    layers: Callable[[Config, int], bool] | None = None,
+    order: Callable[[Config], RowOrder | None] | None = None,
+    change: Callable[[Config], Change | None] | None = None,
+    becomes: tuple[Size, ...] | None = None,
 ) -> Row:
-    """A row of every layer."""
+    """A row of every layer, or of those that `layers` names."""
     return Row(
         stored=f"model.layers.{{n}}.{stored}", written=f"blk.{{n}}.{written}", shape=shape,
-        optional=optional, change=change,
+        optional=optional, layers=layers, order=order, change=change, becomes=becomes,
     )  # fmt: skip
 
 
 def attention(*, rotary: bool, biased: bool) -> tuple[Row, ...]:
     """Grouped-query attention; `rotary` reorders q and k rows, `biased` says that q, k and v must have biases."""
-    q = interleave_halves(heads) if rotary else None
-    k = interleave_halves(key_value_heads) if rotary else None
+    q = rotary_pairs(heads) if rotary else None
+    k = rotary_pairs(key_value_heads) if rotary else None
     optional = not biased
     return (
-        layer("self_attn.q_proj.weight", "attn_q.weight", query, hidden, change=q),
-        layer("self_attn.k_proj.weight", "attn_k.weight", key_value, hidden, change=k),
+        layer("self_attn.q_proj.weight", "attn_q.weight", query, hidden, order=q),
+        layer("self_attn.k_proj.weight", "attn_k.weight", key_value, hidden, order=k),
         layer("self_attn.v_proj.weight", "attn_v.weight", key_value, hidden),
         layer("self_attn.o_proj.weight", "attn_output.weight", hidden, query),
-        layer("self_attn.q_proj.bias", "attn_q.bias", query, optional=optional, change=q),
-        layer("self_attn.k_proj.bias", "attn_k.bias", key_value, optional=optional, change=k),
+        layer("self_attn.q_proj.bias", "attn_q.bias", query, optional=optional, order=q),
+        layer("self_attn.k_proj.bias", "attn_k.bias", key_value, optional=optional, order=k),
         layer("self_attn.v_proj.bias", "attn_v.bias", key_value, optional=optional),
         layer("self_attn.o_proj.bias", "attn_output.bias", hidden, optional=True),
     )
@@ -120,14 +128,51 @@ def gated_feed_forward() -> tuple[Row, ...]:
     )
 
 
+_ROPE_BASES = ("global_rope_theta", "rope_global_theta", "rope_theta_global", "rope_theta", "rotary_emb_base")
+_LOCAL_ROPE_BASES = (
+    "local_rope_theta", "rope_local_theta", "rope_theta_local", "swa_rope_theta", "rope_local_base_freq",
+)  # fmt: skip
+_ROTARY_PARTS = ("partial_rotary_factor", "rope_pct", "rope_percent")
+
+
 def rope_settings(config: Config) -> Config:
-    """Rotary settings, whichever of the two names (and shapes) the checkpoint's age gave them."""
-    settings = config.section("rope_parameters" if config.has("rope_parameters") else "rope_scaling")
-    outer = {key: config.table[key] for key in ("rope_theta",) if config.has(key)}
+    """Rotary settings of the layers that attend to everything, whichever names and shapes the checkpoint's age gave.
+
+    Keys: rope_theta, rope_type, partial_rotary_factor, original_max_position_embeddings, and a scaling's own.
+    """
+    settings = _rope_table(config)
+    if settings.has("full_attention"):
+        return settings.section("full_attention")
+    if settings.has("sliding_attention"):
+        return settings
     named = dict(settings.table)
     if "rope_type" not in named and "type" in named:
         named["rope_type"] = named["type"]
-    return Config(path=config.path, table={**outer, **named})
+    outer = {
+        "rope_theta": _first_said(config, _ROPE_BASES),
+        "partial_rotary_factor": _first_said(config, _ROTARY_PARTS),
+        "original_max_position_embeddings": config.table.get("original_max_position_embeddings"),
+    }
+    said = {key: value for key, value in outer.items() if value is not None}
+    return Config(path=config.path, table={**said, **named})
+
+
+def sliding_rope_base(config: Config) -> float | None:
+    """The rotary base of the layers that see a window only, where it is another."""
+    settings = _rope_table(config)
+    if settings.has("sliding_attention"):
+        sliding = settings.section("sliding_attention")
+        return sliding.positive("rope_theta") if sliding.has("rope_theta") else None
+    name = next((name for name in _LOCAL_ROPE_BASES if config.has(name)), None)
+    return config.positive(name) if name and not settings.has("full_attention") else None
+
+
+def _rope_table(config: Config) -> Config:
+    return config.section("rope_parameters" if config.has("rope_parameters") else "rope_scaling")
+
+
+def _first_said(config: Config, names: tuple[str, ...]) -> object:
+    return next((config.table[name] for name in names if config.has(name)), None)
 
 
 def llama3_rope_factors(config: Config) -> GeneratedTensor | None:

@@ -55,6 +55,10 @@ class Config:
         said = {key: value for key, value in self.table.items() if value is not None}
         return Config(path=self.path, table={**defaults, **said})
 
+    def over(self, other: "Config") -> "Config":
+        """What `other` says, and below it what this one does."""
+        return Config(path=self.path, table={**self.table, **other.table})
+
     def has(self, key: str) -> bool:
         return self.table.get(key) is not None
 
@@ -71,6 +75,21 @@ class Config:
         if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= _LARGEST_REAL:
             raise self.wrong(key, "a number", value)
         return float(value)
+
+    def texts(self, key: str) -> tuple[str, ...]:
+        """A list of strings; empty where the key is absent or null."""
+        value = self.table.get(key) or []
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+            raise self.wrong(key, "a list of strings", value)
+        return tuple(value)
+
+    def reals(self, key: str) -> tuple[float, ...]:
+        """A list of numbers; empty where the key is absent or null."""
+        value = self.table.get(key) or []
+        if not isinstance(value, list):
+            raise self.wrong(key, "a list of numbers", value)
+        items = Config(path=self.path, table={f"{key}[{index}]": item for index, item in enumerate(value)})
+        return tuple(items.real(name) for name in items.table)
 
     def positive(self, key: str) -> float:
         """A number above zero."""

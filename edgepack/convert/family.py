@@ -3,32 +3,37 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from edgepack.convert.config import Config
+from edgepack.convert.vocabulary import Vocabulary
 
-Array: TypeAlias = npt.NDArray[np.generic]
 Size: TypeAlias = Callable[[Config], int]
+Default: TypeAlias = int | float | str | bool | Callable[[Config], object]
+"""What a checkpoint's config class assumes where config.json is silent; a function computes it from the rest."""
 
+Weights: TypeAlias = npt.NDArray[np.float32]
+Change: TypeAlias = Callable[[Weights, int], Weights]
+"""New values for some rows of weights, (rows, columns), and the number of the first of them.
 
-Default: TypeAlias = int | float | Callable[[Config], int]
+A vector is one column. Where the checkpoint holds float16, so does the result: it is rounded to it.
+"""
 
+VocabularyReader: TypeAlias = Callable[[Path, Config], Vocabulary | None]
+"""Reads a checkpoint's vocabulary from its directory; None where it is not kept that way."""
 
-class VocabularyKind(Enum):
-    """The ways a checkpoint keeps its vocabulary."""
-
-    SENTENCEPIECE = "tokenizer.model"
-    LLAMA_JSON = "tokenizer.json with SentencePiece's pieces and bytes"
-    BYTE_LEVEL = "tokenizer.json with byte-level merges"
+Value: TypeAlias = int | float | bool | str | tuple[int, ...] | tuple[float, ...] | tuple[bool, ...] | tuple[str, ...]
 
 
 class KeyType(Enum):
     """The GGUF value types that hyperparameters use."""
 
     UINT32 = 4
+    INT32 = 5
     FLOAT32 = 6
     BOOL = 7
     STRING = 8
@@ -36,33 +41,47 @@ class KeyType(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One hyperparameter: `<architecture>.<name>`; written only where `value` gives something."""
+    """One hyperparameter, written only where `value` gives something; a tuple becomes an array of `type`.
+
+    It is written as `<architecture>.<name>`, but a name that begins with `tokenizer.` as it stands. Of two
+    keys with the same name the later one gives the value, at the place of the first.
+    """
 
     name: str
     type: KeyType
-    value: Callable[[Config], int | float | bool | str | None]
+    value: Callable[[Config], Value | None]
 
 
-@dataclass(frozen=True, slots=True)
-class RowChange:
-    """A change of a tensor's rows on their way: `apply` takes (rows, columns), rows a multiple of `unit`."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RowOrder:
+    """Which stored row (of a vector: which element) each written one is; not all need be taken.
 
-    unit: int
-    apply: Callable[[Array], Array]
+    A slab holds whole `unit`s of written rows: choose it so that a unit's stored rows lie together.
+    """
+
+    rows: npt.NDArray[np.int64]
+    unit: int = 1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Row:
-    """One row of a family's table: a tensor's name in the checkpoint, in the GGUF, and its shape.
+    """One row of a family's table: a tensor's name in the checkpoint, in the GGUF, and its stored shape.
 
-    `{n}` in a name stands for the layer. An optional tensor may be absent (a bias, a tied head).
+    `{n}` in a name stands for the layer. Several rows may take their parts of the same stored tensor.
     """
 
     stored: str
     written: str
     shape: tuple[Size, ...]
     optional: bool = False
-    change: Callable[[Config], RowChange] | None = None
+    """Whether it may be absent (a bias, a tied head)."""
+    layers: Callable[[Config, int], bool] | None = None
+    """Which layers have it, where not all do."""
+    order: Callable[[Config], RowOrder | None] | None = None
+    change: Callable[[Config], Change | None] | None = None
+    """Applied after `order`."""
+    becomes: tuple[Size, ...] | None = None
+    """The written shape, where it is not that of the rows taken: the same weights, seen otherwise."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,6 +92,11 @@ class GeneratedTensor:
     values: npt.NDArray[np.float32]
 
 
+def plain_name(name: str) -> str | None:
+    """The name of a stored tensor as it stands; None for the tables that old checkpoints keep and nothing needs."""
+    return None if name.endswith((".rotary_emb.inv_freq", ".attention.bias", ".attention.masked_bias")) else name
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Family:
     """One GGUF architecture and the checkpoint classes that become it."""
@@ -81,18 +105,23 @@ class Family:
     """llama.cpp's name for it (`general.architecture`)."""
     classes: Mapping[str, Mapping[str, Default]]
     """Checkpoint class -> what its config class assumes where config.json is silent."""
-    vocabularies: tuple[VocabularyKind, ...]
+    vocabularies: tuple[VocabularyReader, ...]
     """Where the vocabulary is looked for, in the oracle's order."""
     rows: tuple[Row, ...]
-    keys: tuple[Key, ...] = ()
-    """Beyond those that all decoders write (hyperparameters.py), in the oracle's order."""
+    keys: tuple[Key, ...]
+    """In the oracle's order; most families begin with `DECODER_KEYS` (hyperparameters.py)."""
+    keys_after: tuple[Key, ...] = ()
+    """Those that come behind the vocabulary."""
     generated: tuple[Callable[[Config], GeneratedTensor | None], ...] = ()
-    dropped: tuple[str, ...] = (".rotary_emb.inv_freq",)
-    """Endings of tensor names that nothing needs."""
+    known_as: Callable[[str], str | None] = plain_name
+    """The name by which `rows` know a stored tensor; None for one that nothing needs."""
 
     def complete(self, config: Config) -> Config:
-        """`config` with its class's defaults, first the plain ones, then those computed from them."""
-        defaults = self.classes[config.checkpoint_class]
+        """`config` with its text part on top and its class's defaults below: the plain ones, then the computed."""
+        name = config.checkpoint_class
+        if config.has("text_config"):
+            config = config.over(config.section("text_config"))
+        defaults = self.classes[name]
         plain = config.with_defaults({key: value for key, value in defaults.items() if not callable(value)})
         computed = {key: value(plain) for key, value in defaults.items() if callable(value)}
         return plain.with_defaults(computed)

@@ -9,8 +9,7 @@ import yaml
 
 from edgepack.convert.card import HINT, check_card
 from edgepack.convert.config import Config, read_json
-from edgepack.convert.family import Family, Key, VocabularyKind
-from edgepack.convert.hyperparameters import DECODER_KEYS
+from edgepack.convert.family import Family, Key
 from edgepack.convert.vocabulary import read_vocabulary, write_vocabulary
 from edgepack.domain.errors import BadInputError
 from edgepack.domain.quant import Quant
@@ -32,19 +31,15 @@ def write_model_keys(directory: Path, name: str, family: Family, config: Config,
     """
     writer.add_type(gguf.GGUFType.MODEL)
     _general(directory, name, writer)
-    for key in (*DECODER_KEYS, *family.keys):
-        _write_key(f"{family.architecture}.{key.name}", key, config, writer)
-    if VocabularyKind.LLAMA_JSON in family.vocabularies:
-        _space_prefix(directory, writer)
+    for key in family.keys:
+        _write_key(family.architecture, key, config, writer)
 
 
 def write_vocabulary_keys(directory: Path, family: Family, config: Config, writer: gguf.GGUFWriter) -> None:
     """The vocabulary, its special tokens, and the chat template."""
-    vocabulary = read_vocabulary(directory, config, family.vocabularies)
-    write_vocabulary(vocabulary, directory, config, writer)
-    if VocabularyKind.LLAMA_JSON in family.vocabularies and config.count("vocab_size") == 49152:
-        # Granite's and SmolLM2's small vocabulary: no BOS, whatever the tokenizer's files say.
-        writer.add_add_bos_token(False)
+    write_vocabulary(read_vocabulary(directory, config, family.vocabularies), directory, config, writer)
+    for key in family.keys_after:
+        _write_key(family.architecture, key, config, writer)
 
 
 def write_quant_keys(quant: Quant, writer: gguf.GGUFWriter) -> None:
@@ -53,10 +48,16 @@ def write_quant_keys(quant: Quant, writer: gguf.GGUFWriter) -> None:
     writer.add_uint32(_FILE_TYPE, quant.file_type)
 
 
-def _write_key(name: str, key: Key, config: Config, writer: gguf.GGUFWriter) -> None:
-    value = key.value(config)
-    if value is not None:
-        writer.add_key_value(name, value, gguf.GGUFValueType(key.type.value))
+def _write_key(architecture: str, key: Key, config: Config, writer: gguf.GGUFWriter) -> None:
+    value, type = key.value(config), gguf.GGUFValueType(key.type.value)
+    if value is None:
+        return
+    name = key.name if key.name.startswith("tokenizer.") else f"{architecture}.{key.name}"
+    # Assigned, not added: where a family says a key again, the later value takes the first one's place.
+    if isinstance(value, tuple):
+        writer.kv_data[0][name] = gguf.GGUFValue(list(value), gguf.GGUFValueType.ARRAY, type)
+    else:
+        writer.kv_data[0][name] = gguf.GGUFValue(value, type)
 
 
 def _general(directory: Path, name: str, writer: gguf.GGUFWriter) -> None:
@@ -92,10 +93,3 @@ def _repetition_penalty(directory: Path, metadata: gguf.Metadata) -> None:
         config = Config(path=path, table=read_json(path))
         if config.has("repetition_penalty"):
             metadata.sampling_penalty_repeat = config.real("repetition_penalty")
-
-
-def _space_prefix(directory: Path, writer: gguf.GGUFWriter) -> None:
-    path = directory / "tokenizer_config.json"
-    config = Config(path=path, table=read_json(path) if path.is_file() else {})
-    if config.has("add_prefix_space"):
-        writer.add_add_space_prefix(config.flag("add_prefix_space"))

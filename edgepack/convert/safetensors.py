@@ -33,6 +33,11 @@ class StoredTensor:
     size: int
     """In bytes."""
 
+    @property
+    def element_bytes(self) -> int:
+        """Bytes of one weight."""
+        return _ELEMENT_BYTES[self.dtype]
+
 
 def read_header(path: Path) -> tuple[StoredTensor, ...]:
     """The tensors of one file, in the order of their bytes.

@@ -23,17 +23,28 @@ _SLAB = 1 << 18
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Slab:
-    """Some rows of one stored tensor."""
+    """Some rows of a tensor whose weights the checkpoint holds; a vector that changes is one column, whole."""
 
     tensor: Placed
     origin: StoredTensor
     first_row: int
     rows: int
+    columns: int
+
+    @property
+    def stored_row(self) -> int:
+        """Bytes of a row in the checkpoint."""
+        return self.columns * self.origin.element_bytes
 
     @property
     def bytes_read(self) -> int:
-        """Bytes that it has in the checkpoint."""
-        return self.origin.size // self.tensor.rows * self.rows
+        """Bytes that its weights have in the checkpoint."""
+        return self.rows * self.stored_row
+
+    @property
+    def bytes_written(self) -> int:
+        """Bytes that its weights have in the GGUF."""
+        return self.tensor.type.row_bytes(self.tensor.columns) * (self.rows * self.columns // self.tensor.columns)
 
     @property
     def start(self) -> int:
@@ -42,32 +53,44 @@ class Slab:
 
 
 def cut(tensor: Placed) -> Iterator[Slab]:
-    """A stored tensor's slabs; a row change keeps its unit of rows together."""
-    origin = tensor.source.origin
+    """A stored tensor's slabs; an order's units stay together."""
+    source, origin = tensor.source, tensor.source.origin
     assert isinstance(origin, StoredTensor)
-    unit = tensor.source.change.unit if tensor.source.change and len(tensor.source.shape) > 1 else 1
-    if tensor.source.change and len(tensor.source.shape) == 1:
-        unit = tensor.rows
+    if len(source.shape) == 1 and (source.order or source.change):
+        yield Slab(tensor=tensor, origin=origin, first_row=0, rows=tensor.columns, columns=1)
+        return
+    unit = source.order.unit if source.order else 1
     step = max(unit, _SLAB // tensor.columns // unit * unit)
     for first in range(0, tensor.rows, step):
-        yield Slab(tensor=tensor, origin=origin, first_row=first, rows=min(step, tensor.rows - first))
+        rows = min(step, tensor.rows - first)
+        yield Slab(tensor=tensor, origin=origin, first_row=first, rows=rows, columns=tensor.columns)
 
 
 class _Buffers(local):
     """Each thread's own arrays, grown to the largest slab it has seen."""
 
     def __init__(self) -> None:
-        self.raw = np.empty(0, np.uint8)
-        self.wide = np.empty(0, np.float32)
-        self.blocks = np.empty(0, np.uint8)
+        self._raw = np.empty(0, np.uint8)
+        self._wide = np.empty(0, np.float32)
+        self._blocks = np.empty(0, np.uint8)
 
-    def fit(self, raw: int, weights: int, blocks: int) -> None:
-        if self.raw.size < raw:
-            self.raw = np.empty(raw, np.uint8)
-        if self.wide.size < weights:
-            self.wide = np.empty(weights, np.float32)
-        if self.blocks.size < blocks:
-            self.blocks = np.empty(blocks, np.uint8)
+    def raw(self, size: int) -> npt.NDArray[np.uint8]:
+        """Room for `size` stored bytes."""
+        if self._raw.size < size:
+            self._raw = np.empty(size, np.uint8)
+        return self._raw[:size]
+
+    def wide(self, weights: int) -> npt.NDArray[np.float32]:
+        """Room for as many weights."""
+        if self._wide.size < weights:
+            self._wide = np.empty(weights, np.float32)
+        return self._wide[:weights]
+
+    def blocks(self, size: int) -> npt.NDArray[np.uint8]:
+        """Room for `size` bytes of blocks."""
+        if self._blocks.size < size:
+            self._blocks = np.empty(size, np.uint8)
+        return self._blocks[:size]
 
 
 class SlabWriter:
@@ -86,31 +109,29 @@ class SlabWriter:
         _write(self._target, tensor.source.origin.values.view(np.uint8), tensor.offset)
 
     def fill(self, slab: Slab) -> int:
-        """Bring one slab from the checkpoint to the GGUF; returns the bytes read."""
-        tensor, columns = slab.tensor, slab.tensor.columns
-        weights = slab.rows * columns
-        row_bytes = tensor.type.row_bytes(columns)
-        self._buffers.fit(slab.bytes_read, weights, slab.rows * row_bytes)
-        raw = self._buffers.raw[: slab.bytes_read]
-        row_read = slab.bytes_read // slab.rows
-        _read(self._sources[str(slab.origin.path)], raw, slab.origin.offset + slab.first_row * row_read)
-        wide = self._widen(slab, self._reorder(slab, raw))
+        """Bring one slab from the checkpoint to the GGUF; returns the bytes its weights have there."""
+        wide = self._change(slab, self._widen(slab, self._read(slab)))
         _check_finite(slab, wide)
-        blocks = self._quantize(slab, wide, self._buffers.blocks[: slab.rows * row_bytes])
-        _write(self._target, blocks, slab.start)
-        return raw.nbytes
+        _write(self._target, self._quantize(slab, wide), slab.start)
+        return slab.bytes_read
 
-    def _reorder(self, slab: Slab, raw: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-        change = slab.tensor.source.change
-        if change is None:
+    def _read(self, slab: Slab) -> npt.NDArray[np.uint8]:
+        """The slab's stored rows, in the order in which they are written."""
+        first, count = slab.first_row, slab.rows
+        order = slab.tensor.source.order
+        if order:
+            taken = order.rows[first : first + count]
+            first, count = int(taken.min()), int(taken.max() - taken.min()) + 1
+        size = count * slab.stored_row
+        raw = self._buffers.raw(size)
+        _read(self._sources[str(slab.origin.path)], raw, slab.origin.offset + first * slab.stored_row)
+        if order is None:
             return raw
-        elements = raw.view(np.uint32 if slab.origin.dtype == "F32" else np.uint16)
-        vector = len(slab.tensor.source.shape) == 1
-        rows = elements.reshape((-1, 1) if vector else (slab.rows, slab.tensor.columns))
-        return np.ascontiguousarray(change.apply(rows)).reshape(-1).view(np.uint8)
+        elements = raw.view(np.uint32 if slab.origin.element_bytes == 4 else np.uint16)
+        return elements.reshape(count, slab.columns)[taken - first].reshape(-1).view(np.uint8)
 
     def _widen(self, slab: Slab, raw: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        wide = self._buffers.wide[: slab.rows * slab.tensor.columns]
+        wide = self._buffers.wide(slab.rows * slab.columns)
         match slab.origin.dtype:
             case "BF16":
                 self._ggml.widen_bf16(raw.view(np.uint16), wide)
@@ -120,13 +141,22 @@ class SlabWriter:
                 return raw.view(np.float32)
         return wide
 
-    def _quantize(
-        self, slab: Slab, wide: npt.NDArray[np.float32], blocks: npt.NDArray[np.uint8]
-    ) -> npt.NDArray[np.uint8]:
+    def _change(self, slab: Slab, wide: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        change = slab.tensor.source.change
+        if change is None:
+            return wide
+        changed = change(wide.reshape(slab.rows, slab.columns), slab.first_row)
+        if slab.origin.dtype == "F16":
+            # The oracle computes in the checkpoint's float16, but in float32 where it holds bfloat16.
+            changed = changed.astype(np.float16)
+        return np.ascontiguousarray(changed, dtype=np.float32).reshape(-1)
+
+    def _quantize(self, slab: Slab, wide: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
         type = slab.tensor.type
         if type is TensorType.F32:
             return wide.view(np.uint8)
-        written = self._ggml.quantize(type, wide, blocks, slab.rows)
+        blocks = self._buffers.blocks(slab.bytes_written)
+        written = self._ggml.quantize(type, wide, blocks, wide.size // slab.tensor.columns)
         assert written == blocks.nbytes, f"{type.name}: {written} bytes for {blocks.nbytes}"
         if not self._ggml.is_valid(type, blocks):
             raise BadInputError(

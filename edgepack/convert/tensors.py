@@ -8,7 +8,7 @@ from pathlib import Path
 
 from edgepack.convert import blocks
 from edgepack.convert.config import Config, read_json
-from edgepack.convert.family import Family, GeneratedTensor, Row, RowChange
+from edgepack.convert.family import Change, Family, GeneratedTensor, Row, RowOrder
 from edgepack.convert.safetensors import StoredTensor, read_header
 from edgepack.domain.errors import BadInputError
 
@@ -24,8 +24,10 @@ class Source:
 
     name: str
     shape: tuple[int, ...]
+    """As written, slowest dimension first."""
     origin: StoredTensor | GeneratedTensor
-    change: RowChange | None
+    order: RowOrder | None = None
+    change: Change | None = None
 
     @property
     def elements(self) -> int:
@@ -96,30 +98,42 @@ def match(family: Family, config: Config, stored: Mapping[str, StoredTensor]) ->
 
     Raises BadInputError naming tensors that are missing, unknown, of a wrong shape or an unreadable type.
     """
-    wanted = dict(_expected(family, config, stored))
-    left = {name for name in stored if name not in wanted and not name.endswith(family.dropped)}
+    known = dict(_known(family, stored))
+    found = list(_expected(family, config, known))
+    left = known.keys() - {name for name, _ in found}
     if left:
         raise BadInputError(
             f"{config.path.parent}: tensors that {config.checkpoint_class} does not have: {_some(left)}",
             hint="the checkpoint is another architecture than its config.json says",
         )
-    if config.table.get("tie_word_embeddings") is False and _HEAD not in stored:
+    if config.table.get("tie_word_embeddings") is False and _HEAD not in known and _has_head(family):
         raise BadInputError(
             f"{config.path.parent}: missing tensors: {_HEAD}, and tie_word_embeddings is false", hint=_FETCH_AGAIN
         )
     generated = (make(config) for make in family.generated)
     extra = (_generated(tensor) for tensor in generated if tensor is not None)
-    return sorted([*wanted.values(), *extra], key=_written_order)
+    return sorted([*(source for _, source in found), *extra], key=_written_order)
+
+
+def _known(family: Family, stored: Mapping[str, StoredTensor]) -> Iterator[tuple[str, StoredTensor]]:
+    for stored_name, tensor in stored.items():
+        name = family.known_as(stored_name)
+        if name is not None:
+            yield name, tensor
+
+
+def _has_head(family: Family) -> bool:
+    return any(row.stored == _HEAD for row in family.rows)
 
 
 def _generated(tensor: GeneratedTensor) -> Source:
-    return Source(name=tensor.name, shape=tensor.values.shape, origin=tensor, change=None)
+    return Source(name=tensor.name, shape=tensor.values.shape, origin=tensor)
 
 
 def _expected(family: Family, config: Config, stored: Mapping[str, StoredTensor]) -> Iterator[tuple[str, Source]]:
     missing = []
     for row in family.rows:
-        for layer in range(blocks.layers(config) if "{n}" in row.stored else 1):
+        for layer in _layers(row, config):
             name = row.stored.format(n=layer)
             if name in stored:
                 yield name, _source(row, layer, config, stored[name])
@@ -127,6 +141,12 @@ def _expected(family: Family, config: Config, stored: Mapping[str, StoredTensor]
                 missing.append(name)
     if missing:
         raise BadInputError(f"{config.path.parent}: missing tensors: {_some(missing)}", hint=_FETCH_AGAIN)
+
+
+def _layers(row: Row, config: Config) -> Iterable[int]:
+    if "{n}" not in row.stored:
+        return (0,)
+    return (layer for layer in range(blocks.layers(config)) if row.layers is None or row.layers(config, layer))
 
 
 def _source(row: Row, layer: int, config: Config, tensor: StoredTensor) -> Source:
@@ -141,8 +161,14 @@ def _source(row: Row, layer: int, config: Config, tensor: StoredTensor) -> Sourc
             f"{tensor.path}: tensor {tensor.name!r} is {tensor.dtype}; only {', '.join(READABLE)} are converted",
             hint="use the unquantized checkpoint of this model",
         )
+    order = row.order(config) if row.order else None
+    written = tuple(size(config) for size in row.becomes) if row.becomes else _taken(shape, order)
     change = row.change(config) if row.change else None
-    return Source(name=row.written.format(n=layer), shape=shape, origin=tensor, change=change)
+    return Source(name=row.written.format(n=layer), shape=written, origin=tensor, order=order, change=change)
+
+
+def _taken(shape: tuple[int, ...], order: RowOrder | None) -> tuple[int, ...]:
+    return (len(order.rows), *shape[1:]) if order else shape
 
 
 def _written_order(source: Source) -> tuple[int, str]:

@@ -19,6 +19,10 @@ from edgepack.domain.quant import Quant, TensorType
 # "[   1/ 146]  blk.0.attn_q.weight - [ 2048, …], type =   bf16, size = … (q4_K)"
 _LINE = re.compile(r"^\[ *\d+/ *\d+\]\s+(\S+)\s+- \[[^]]*\], type =\s*(\S+),.*?(?:\((\w+)\))?$")
 _TYPE_OF = {type.name.lower(): type for type in TensorType}
+# What the oracle's first step always writes as float32 (ModelBase.prepare_tensors in its conversion/base.py).
+_FLOAT32_ENDINGS = (
+    "_norm.weight", "position_embd.weight", "token_types.weight", ".ssm_conv1d.weight", ".shortconv.conv.weight",
+)  # fmt: skip
 _STORED = {"BF16": TensorType.BF16, "F16": TensorType.F16, "F32": TensorType.F32}
 
 
@@ -46,7 +50,7 @@ def plan_types(
 
 def _stored_type(source: Source) -> TensorType:
     """What the oracle's first step makes of it: vectors and norms are float32, the rest stays as stored."""
-    if len(source.shape) == 1 or source.name.endswith("_norm.weight") or not source.name.endswith(".weight"):
+    if len(source.shape) == 1 or source.name.endswith(_FLOAT32_ENDINGS) or not source.name.endswith(".weight"):
         return TensorType.F32
     return _STORED[getattr(source.origin, "dtype", "F32")]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgepack.convert.family import Array, GeneratedTensor, RowChange
+from edgepack.convert.family import Change, GeneratedTensor, RowOrder
 from edgepack.convert.ggml import load_ggml
 from edgepack.convert.layout import Placed
 from edgepack.convert.safetensors import StoredTensor
@@ -28,11 +28,13 @@ class Heard:
 
 def placed(
     path: Path, shape: tuple[int, ...], *, dtype: str = "F32", type: TensorType = TensorType.F32,
-    change: RowChange | None = None, offset: int = 0, start: int = 0,
+    order: RowOrder | None = None, change: Change | None = None, offset: int = 0, start: int = 0,
+    written: tuple[int, ...] | None = None,
 ) -> Placed:  # fmt: skip
     size = int(np.prod(shape)) * (4 if dtype == "F32" else 2)
     origin = StoredTensor(name="t", path=path, dtype=dtype, shape=shape, offset=start, size=size)
-    return Placed(source=Source(name="t", shape=shape, origin=origin, change=change), type=type, offset=offset)
+    source = Source(name="t", shape=written or shape, origin=origin, order=order, change=change)
+    return Placed(source=source, type=type, offset=offset)
 
 
 def filled(tensors: tuple[Placed, ...], source: Path, size: int, threads: int = 2) -> bytes:
@@ -51,22 +53,19 @@ def filled(tensors: tuple[Placed, ...], source: Path, size: int, threads: int = 
     return target.read_bytes()
 
 
-def reverse(unit: int) -> RowChange:
-    def apply(rows: Array) -> Array:
-        return np.ascontiguousarray(rows.reshape(-1, unit, rows.shape[-1])[:, ::-1]).reshape(rows.shape)
-
-    return RowChange(unit=unit, apply=apply)
+def reverse(rows: int, unit: int) -> RowOrder:
+    return RowOrder(rows=np.arange(rows).reshape(-1, unit)[:, ::-1].reshape(-1), unit=unit)
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (3, 7), (1000, 1000), (2, 600_000), (5,), (1_000_000,)])
 @pytest.mark.parametrize("unit", [None, 1, 100])
 def test_slabs_cover_every_row_once_in_whole_units(shape: tuple[int, ...], unit: int | None) -> None:
     if unit and shape[0] % unit:
-        pytest.skip("a change's unit divides the rows")
-    tensor = placed(Path("x"), shape, change=reverse(unit) if unit else None)
+        pytest.skip("an order's unit divides the rows")
+    tensor = placed(Path("x"), shape, order=reverse(shape[0], unit) if unit else None)
     slabs = list(cut(tensor))
     assert [slab.first_row for slab in slabs] == [sum(before.rows for before in slabs[:n]) for n in range(len(slabs))]
-    assert sum(slab.rows for slab in slabs) == tensor.rows
+    assert sum(slab.rows * slab.columns for slab in slabs) == tensor.source.elements
     if unit and len(shape) > 1:
         assert all(slab.rows % unit == 0 for slab in slabs)
 
@@ -82,7 +81,7 @@ def test_float32_arrives_as_it_was_where_it_belongs(tmp_path: Path, threads: int
 def test_rows_change_their_places_within_units(tmp_path: Path) -> None:
     values = np.arange(40_000 * 16, dtype=np.float32).reshape(40_000, 16)
     (tmp_path / "x").write_bytes(values.tobytes())
-    tensor = placed(tmp_path / "x", values.shape, change=reverse(8))
+    tensor = placed(tmp_path / "x", values.shape, order=reverse(40_000, 8))
     wanted = values.reshape(-1, 8, 16)[:, ::-1].reshape(values.shape)
     assert filled((tensor,), tmp_path / "x", values.nbytes) == wanted.tobytes()
 
@@ -97,7 +96,7 @@ def test_halves_are_widened(tmp_path: Path) -> None:
 def test_generated_values_are_written_too(tmp_path: Path) -> None:
     values = np.array([1.5, 2.5], np.float32)
     origin = GeneratedTensor(name="g", values=values)
-    tensor = Placed(source=Source(name="g", shape=(2,), origin=origin, change=None), type=TensorType.F32, offset=8)
+    tensor = Placed(source=Source(name="g", shape=(2,), origin=origin), type=TensorType.F32, offset=8)
     file = os.open(tmp_path / "x", os.O_RDWR | os.O_CREAT)
     SlabWriter(load_ggml(), file, {}).fill_generated(tensor)
     os.close(file)

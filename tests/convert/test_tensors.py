@@ -31,7 +31,7 @@ def test_tensors_are_written_by_layer_then_name(checkpoint: Path) -> None:
 def test_layer_10_comes_after_layer_9() -> None:
     from edgepack.convert.tensors import _written_order
 
-    sources = [Source(name=f"blk.{layer}.x", shape=(1,), origin=None, change=None) for layer in (10, 9)]  # type: ignore[arg-type]
+    sources = [Source(name=f"blk.{layer}.x", shape=(1,), origin=None) for layer in (10, 9)]  # type: ignore[arg-type]
     assert [source.name for source in sorted(sources, key=_written_order)] == ["blk.9.x", "blk.10.x"]
 
 

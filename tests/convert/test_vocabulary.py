@@ -9,13 +9,16 @@ import gguf
 import pytest
 
 from edgepack.convert.config import Config
-from edgepack.convert.family import VocabularyKind
+from edgepack.convert.family import VocabularyReader
 from edgepack.convert.special_tokens import SpecialTokens, read_special_tokens, write_special_tokens
+from edgepack.convert.vocabularies.byte_level import byte_level
+from edgepack.convert.vocabularies.llama_json import llama_json
+from edgepack.convert.vocabularies.sentencepiece import sentencepiece
 from edgepack.convert.vocabulary import Token, TokenType, Vocabulary, looks_special, read_vocabulary, write_vocabulary
 from edgepack.domain.errors import BadInputError
 from tests.fakes.demo_copy import DEMO
 
-ALL = tuple(VocabularyKind)
+ALL = (sentencepiece, llama_json, byte_level)
 BYTES = {f"<0x{byte:02X}>": 3 + byte for byte in range(256)}
 PIECES = {"<unk>": 0, "<s>": 1, "</s>": 2, **BYTES, "\u2581": 259, "a": 260, "b": 261, "ab": 262}
 
@@ -45,16 +48,16 @@ def added(text: str, token_id: int, *, special: bool) -> dict[str, Any]:
     return {"id": token_id, "content": text, "special": special, **flags}
 
 
-def sentencepiece(directory: Path) -> None:
+def put_sentencepiece(directory: Path) -> None:
     (directory / "tokenizer.model").write_bytes((DEMO / "tokenizer.model").read_bytes())
 
 
-def read(directory: Path, size: int, *kinds: VocabularyKind) -> Vocabulary:
-    return read_vocabulary(directory, config(size), kinds or ALL)
+def read(directory: Path, size: int, *readers: VocabularyReader) -> Vocabulary:
+    return read_vocabulary(directory, config(size), readers or ALL)
 
 
 def test_sentencepiece_is_read_and_padded_to_the_embedding(tmp_path: Path) -> None:
-    sentencepiece(tmp_path)
+    put_sentencepiece(tmp_path)
     vocabulary = read(tmp_path, 770)
     assert (vocabulary.model, vocabulary.pre, vocabulary.scored, vocabulary.merged) == (
         "llama",
@@ -70,7 +73,7 @@ def test_sentencepiece_is_read_and_padded_to_the_embedding(tmp_path: Path) -> No
 
 def test_configured_tokens_lie_over_sentencepiece_s_own(tmp_path: Path) -> None:
     """A special one, one that only looks so, a plain one with its space no longer escaped; none beyond the size."""
-    sentencepiece(tmp_path)
+    put_sentencepiece(tmp_path)
     entries = {
         "500": {"content": "one", "special": True},
         "501": {"content": "<|two|>", "special": False},
@@ -89,7 +92,7 @@ def test_configured_tokens_lie_over_sentencepiece_s_own(tmp_path: Path) -> None:
 
 def test_a_vocabulary_that_cannot_spell_every_byte_is_refused(tmp_path: Path) -> None:
     """llama.cpp would end the process at the first text that no piece covers."""
-    sentencepiece(tmp_path)
+    put_sentencepiece(tmp_path)
     with pytest.raises(BadInputError, match=r"of 256 bytes have no token below vocab_size 100"):
         read(tmp_path, 100)
     (tmp_path / "tokenizer.model").unlink()
@@ -119,13 +122,13 @@ def test_an_unknown_pre_tokenizer_is_refused(tmp_path: Path) -> None:
     """Guessing would split text wrongly."""
     json_form(tmp_path)
     with pytest.raises(BadInputError, match="does not know this pre-tokenizer"):
-        read(tmp_path, 263, VocabularyKind.BYTE_LEVEL)
+        read(tmp_path, 263, byte_level)
 
 
 def test_more_tokens_than_rows_are_refused(tmp_path: Path) -> None:
     json_form(tmp_path)
     with pytest.raises(BadInputError, match=r"token id 262 is not below config\.json's vocab_size 262"):
-        read(tmp_path, 262, VocabularyKind.BYTE_LEVEL)
+        read(tmp_path, 262, byte_level)
 
 
 def test_no_tokenizer_is_refused(tmp_path: Path) -> None:
@@ -137,7 +140,7 @@ def test_no_tokenizer_is_refused(tmp_path: Path) -> None:
     "entry", [{"x": {"content": "a"}}, {"-1": {"content": "a"}}, {"5": {}}, {"5": "a"}, {"\u0665": {"content": "a"}}]
 )
 def test_added_tokens_without_id_or_text_are_refused(tmp_path: Path, entry: dict[str, Any]) -> None:
-    sentencepiece(tmp_path)
+    put_sentencepiece(tmp_path)
     settings(tmp_path, added_tokens_decoder=entry)
     with pytest.raises(BadInputError, match=r"added_tokens_decoder\.\S+: no content"):
         read(tmp_path, 768)
@@ -204,7 +207,7 @@ def test_the_chat_template_is_the_settings_before_the_file_s(tmp_path: Path) -> 
 
 def test_what_is_read_becomes_keys(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps({"bos_token_id": 1, "pad_token_id": 2, "unk_token_id": 0}))
-    sentencepiece(tmp_path)
+    put_sentencepiece(tmp_path)
     settings(tmp_path, chat_template="{{ x }}", add_bos_token=True)
     writer = gguf.GGUFWriter(None, "llama")
     write_vocabulary(read(tmp_path, 768), tmp_path, config(768), writer)

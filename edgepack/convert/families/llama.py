@@ -1,14 +1,11 @@
 """LLaMA and Mistral: grouped-query attention with rotary halves, SwiGLU, optional biases."""
 
-from edgepack.convert.blocks import (
-    attention,
-    decoder,
-    gated_feed_forward,
-    head_width,
-    llama3_rope_factors,
-    vocabulary,
-)
-from edgepack.convert.family import Family, Key, KeyType, VocabularyKind
+from edgepack.convert.blocks import attention, decoder, gated_feed_forward, head_width, llama3_rope_factors
+from edgepack.convert.family import Family
+from edgepack.convert.hyperparameters import DECODER_KEYS, LLAMA_KEYS, NO_BOS_IN_SMALL_VOCABULARIES
+from edgepack.convert.vocabularies.byte_level import byte_level
+from edgepack.convert.vocabularies.llama_json import llama_json
+from edgepack.convert.vocabularies.sentencepiece import sentencepiece
 
 LLAMA = Family(
     architecture="llama",
@@ -22,11 +19,9 @@ LLAMA = Family(
             "vocab_size": 32000, "num_key_value_heads": 8,
         },
     },
-    keys=(
-        Key("vocab_size", KeyType.UINT32, vocabulary),
-        Key("rope.dimension_count", KeyType.UINT32, head_width),
-    ),
-    vocabularies=(VocabularyKind.SENTENCEPIECE, VocabularyKind.LLAMA_JSON, VocabularyKind.BYTE_LEVEL),
+    keys=(*DECODER_KEYS, *LLAMA_KEYS),
+    keys_after=(NO_BOS_IN_SMALL_VOCABULARIES,),
+    vocabularies=(sentencepiece, llama_json, byte_level),
     rows=decoder(*attention(rotary=True, biased=False), *gated_feed_forward()),
     generated=(llama3_rope_factors,),
 )  # fmt: skip

@@ -1,0 +1,1 @@
+"""The ways in which checkpoints keep their vocabularies, one a file."""

@@ -1,0 +1,65 @@
+"""SentencePiece's own file, tokenizer.model, with the added tokens that other files lay over it."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from edgepack.convert.config import Config, read_json
+from edgepack.convert.vocabulary import (
+    ADDED_SCORE,
+    TOKENIZER_HINT,
+    Token,
+    TokenType,
+    Vocabulary,
+    added_token,
+    configured_tokens,
+    padding,
+    require_bytes,
+)
+from edgepack.domain.errors import BadInputError
+
+
+def sentencepiece(directory: Path, config: Config) -> Vocabulary | None:
+    path = directory / "tokenizer.model"
+    if not path.is_file():
+        return None
+    from sentencepiece import SentencePieceProcessor
+
+    try:
+        pieces = SentencePieceProcessor(model_file=str(path))
+        size = config.count("vocab_size")
+        tokens = [_piece(pieces, token_id) for token_id in range(min(size, pieces.vocab_size()))]
+    except (RuntimeError, OSError, ValueError) as error:  # ValueError: a piece that is not UTF-8
+        raise BadInputError(f"{path}: not a SentencePiece model", hint=TOKENIZER_HINT) from error
+    tokens += [padding(token_id) for token_id in range(len(tokens), size)]
+    for token_id, added in _added_by_files(directory, size):
+        tokens[token_id] = added
+    require_bytes(path, tokens)
+    return Vocabulary(model="llama", pre="default", tokens=tuple(tokens), scored=True, merged=False)
+
+
+def _piece(pieces: "SentencePieceProcessor", token_id: int) -> Token:  # type: ignore[name-defined] # noqa: F821
+    return Token(pieces.id_to_piece(token_id), _piece_type(pieces, token_id), pieces.get_score(token_id))
+
+
+def _piece_type(pieces: "SentencePieceProcessor", token_id: int) -> TokenType:  # type: ignore[name-defined] # noqa: F821
+    if pieces.is_unknown(token_id):
+        return TokenType.UNKNOWN
+    if pieces.is_control(token_id):
+        return TokenType.CONTROL
+    if pieces.is_unused(token_id):
+        return TokenType.UNUSED
+    return TokenType.BYTE if pieces.is_byte(token_id) else TokenType.NORMAL
+
+
+def _added_by_files(directory: Path, size: int) -> Iterable[tuple[int, Token]]:
+    """Tokens that added_tokens.json, then tokenizer_config.json, lay over SentencePiece's own."""
+    path = directory / "added_tokens.json"
+    if path.is_file():
+        for text, token_id in read_json(path).items():
+            if type(token_id) is not int or token_id < 0:
+                raise BadInputError(f"{path}: {text!r} has no token id", hint=TOKENIZER_HINT)
+            if token_id < size:
+                yield token_id, Token(text, TokenType.USER_DEFINED, ADDED_SCORE)
+    for token_id, text, special in configured_tokens(directory):
+        if token_id < size:
+            yield token_id, added_token(text, special)
