@@ -8,7 +8,7 @@ DEV     := $(VENV)/.dev
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo install test test-slow test-privileged check format vendor tools oracle \
+.PHONY: help demo install test test-slow test-privileged check format vendor tools oracle logits \
         bench-convert bench-speed bench-start bench-crash demo-models clean
 
 help: ## Show the targets
@@ -22,7 +22,7 @@ demo: $(RUNTIME) ## Set up, build a bundle of the demo model for this machine, a
 install: $(RUNTIME) ## Create .venv with edgepack and the llama.cpp bindings
 
 test: $(DEV) check ## Everything that must pass
-	$(BIN)/pytest -n auto --dist loadfile
+	$(BIN)/pytest -n auto --dist loadgroup
 
 test-slow: $(DEV) ## The tests that take minutes
 	$(BIN)/pytest -m slow
@@ -56,7 +56,11 @@ $(ORACLE)/.installed: vendor/oracle-requirements.txt
 oracle: $(DEV) $(ORACLE)/.installed ## Record again what upstream's converter and quantizer give (minutes, and torch)
 	$(BIN)/python -m tests.oracle.record --python $(ORACLE)/bin/python \
 	    --llama-cpp "$$($(BIN)/python vendor/llama_cpp.py source)/vendor/llama.cpp" \
-	    --quantize "$$($(BIN)/python vendor/llama_cpp.py tools)/llama-quantize" tests/data/oracle.json
+	    --quantize "$$($(BIN)/python vendor/llama_cpp.py tools)/llama-quantize"
+
+logits: $(DEV) $(ORACLE)/.installed ## Compare every family's logits with those of transformers (minutes, and torch)
+	$(BIN)/python -m tests.oracle.logits --python $(ORACLE)/bin/python \
+	    --llama-cpp "$$($(BIN)/python vendor/llama_cpp.py source)/vendor/llama.cpp"
 
 bench-convert: $(DEV) $(ORACLE)/.installed ## One pass against upstream's two steps: wall time, peak memory
 	$(BIN)/python -m tests.bench.bench_convert --python $(ORACLE)/bin/python \

@@ -28,3 +28,11 @@ def vocabularies(llama_cpp: Path) -> Path:
 def own_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test reads or writes the user's store."""
     monkeypatch.setenv("EDGEPACK_HOME", str(tmp_path / "home"))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where tests are spread over workers (--dist loadgroup), a file's stay together unless they say otherwise."""
+    for item in items:
+        if not item.get_closest_marker("xdist_group"):
+            item.add_marker(pytest.mark.xdist_group(str(item.path)))

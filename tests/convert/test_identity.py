@@ -14,17 +14,22 @@ from tests.fakes.checkpoints import Recipe, make_checkpoint
 from tests.oracle.describe import describe
 from tests.oracle.recipes import RECIPES
 
-RECORD = Path(__file__).parent.parent / "data" / "oracle.json"
+RECORDS = Path(__file__).parent.parent / "data" / "oracle"
 
 
 @cache
-def recorded() -> dict[str, Any]:
-    """recipe -> quantization -> description."""
-    table: dict[str, Any] = json.loads(RECORD.read_text())
+def recorded(name: str) -> dict[str, Any]:
+    """quantization -> description."""
+    table: dict[str, Any] = json.loads((RECORDS / f"{name}.json").read_text())
     return table
 
 
-@pytest.fixture(scope="module", params=RECIPES, ids=lambda recipe: recipe.name)
+@pytest.fixture(
+    scope="module",
+    # One worker a recipe: its checkpoint is made once.
+    params=[pytest.param(recipe, marks=pytest.mark.xdist_group(recipe.name)) for recipe in RECIPES],
+    ids=[recipe.name for recipe in RECIPES],
+)
 def checkpoint(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, vocabularies: Path
 ) -> tuple[Recipe, Path]:
@@ -39,7 +44,7 @@ def test_equals_the_oracle(checkpoint: tuple[Recipe, Path], quant: Quant, tmp_pa
     recipe, directory = checkpoint
     path = tmp_path / "ours.gguf"
     write_gguf(open_conversion(directory, recipe.name), quant, path, threads=2, progress=Silent())
-    ours, theirs = describe(path), recorded()[recipe.name][quant]
+    ours, theirs = describe(path), recorded(recipe.name)[quant]
     assert ours["keys"] == theirs["keys"]
     assert ours["tensors"] == theirs["tensors"]
     assert ours["file"] == theirs["file"]

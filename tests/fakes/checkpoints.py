@@ -37,6 +37,14 @@ class Recipe:
     card: str = ""
     generation: Mapping[str, Any] = field(default_factory=dict)
     added: Mapping[str, int] = field(default_factory=dict)
+    tensors: "Callable[[Mapping[str, Any]], Mapping[str, tuple[int, ...]]] | None" = None
+    """Every tensor's shape, from config.json; None: those of llama, qwen2 or qwen3."""
+    spread: float = 0.02
+    """Standard deviation of the weights; the larger, the more a wrong tensor shows in the logits."""
+    outtype: str = ""
+    """The precision in which the oracle's first step writes, where the checkpoint's own would lose something."""
+    files: Mapping[str, str] = field(default_factory=dict)
+    """More files, by name; they replace those of the vocabulary."""
 
     @property
     def tied(self) -> bool:
@@ -53,6 +61,9 @@ def make_checkpoint(recipe: Recipe, directory: Path, vocabularies: Path) -> Path
         (directory / "README.md").write_text(recipe.card)
     if recipe.generation:
         (directory / "generation_config.json").write_text(json.dumps(recipe.generation))
+    for name, text in recipe.files.items():
+        (directory / name).parent.mkdir(exist_ok=True)
+        (directory / name).write_text(text)
     _write_weights(recipe, config, directory)
     return directory
 
@@ -87,10 +98,11 @@ def shapes(recipe: Recipe, config: Mapping[str, Any]) -> dict[str, tuple[int, ..
 
 def _write_weights(recipe: Recipe, config: Mapping[str, Any], directory: Path) -> None:
     random = np.random.default_rng(seed=sum(recipe.name.encode()))
-    stored = {name: (recipe.dtype, shape) for name, shape in shapes(recipe, config).items()}
+    tensors = recipe.tensors(config) if recipe.tensors else shapes(recipe, config)
+    stored = {name: (recipe.dtype, shape) for name, shape in tensors.items()}
 
     def values(name: str) -> bytes:
-        return encode(random_weights(random, stored[name][1]), recipe.dtype)
+        return encode(random_weights(random, stored[name][1], recipe.spread), recipe.dtype)
 
     if recipe.shards == 1:
         write_safetensors(directory / "model.safetensors", stored, values)
@@ -107,9 +119,11 @@ def _write_weights(recipe: Recipe, config: Mapping[str, Any], directory: Path) -
     (directory / "model.safetensors.index.json").write_text(json.dumps(index))
 
 
-def random_weights(random: np.random.Generator, shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
+def random_weights(
+    random: np.random.Generator, shape: tuple[int, ...], spread: float = 0.02
+) -> npt.NDArray[np.float32]:
     """Normal weights; vectors (norms, biases) lie around one."""
-    values = random.standard_normal(shape, dtype=np.float32) * np.float32(0.02)
+    values = random.standard_normal(shape, dtype=np.float32) * np.float32(spread)
     return values + np.float32(1) if len(shape) == 1 else values
 
 
@@ -204,6 +218,30 @@ def _byte_level(directory: Path, source: Path, *, qwen: bool) -> int:
     return len(tokens)
 
 
+def _gpt2(directory: Path, vocabularies: Path, _recipe: Recipe) -> int:
+    """GPT-2's 50,257 tokens: the smallest byte-level vocabulary whose pre-tokenizer llama.cpp knows."""
+    keys = keys_of(vocabularies / "ggml-vocab-gpt-2.gguf")
+    tokens = keys["tokenizer.ggml.tokens"]
+    level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
+    end = {"id": 50256, "content": "<|endoftext|>", "single_word": False, "lstrip": False, "rstrip": False,
+           "normalized": False, "special": True}  # fmt: skip
+    tokenizer = {
+        "version": "1.0", "truncation": None, "padding": None, "added_tokens": [end], "normalizer": None,
+        "pre_tokenizer": level, "post_processor": level, "decoder": level,
+        "model": {"type": "BPE", "dropout": None, "unk_token": None, "continuing_subword_prefix": "",
+                  "end_of_word_suffix": "", "fuse_unk": False, "byte_fallback": False,
+                  "vocab": {text: index for index, text in enumerate(tokens)},
+                  "merges": keys["tokenizer.ggml.merges"]},
+    }  # fmt: skip
+    (directory / "tokenizer.json").write_text(json.dumps(tokenizer, ensure_ascii=False), encoding="utf-8")
+    settings = {
+        "bos_token": "<|endoftext|>", "eos_token": "<|endoftext|>", "unk_token": "<|endoftext|>",
+        "add_prefix_space": False, "tokenizer_class": "GPT2Tokenizer", "chat_template": CHAT_TEMPLATE,
+    }  # fmt: skip
+    (directory / "tokenizer_config.json").write_text(json.dumps(settings))
+    return len(tokens)
+
+
 def _begin_of_text(token_id: int) -> dict[str, Any]:
     name = "<|begin_of_text|>"
     first: list[dict[str, Any]] = [
@@ -227,8 +265,17 @@ def _llama3(directory: Path, vocabularies: Path, _recipe: Recipe) -> int:
 
 
 def _sentencepiece(directory: Path, vocabularies: Path, recipe: Recipe) -> int:
+    return _put_sentencepiece(directory, vocabularies, recipe, 32000)
+
+
+def _few_pieces(directory: Path, vocabularies: Path, recipe: Recipe) -> int:
+    """LLaMA's first 700 pieces, bytes and all: no multiple of 32, and quick to convert."""
+    return _put_sentencepiece(directory, vocabularies, recipe, 700)
+
+
+def _put_sentencepiece(directory: Path, vocabularies: Path, recipe: Recipe, count: int) -> int:
     keys = keys_of(vocabularies / "ggml-vocab-llama-spm.gguf")
-    tokens, types, scores = (keys[f"tokenizer.ggml.{name}"] for name in ("tokens", "token_type", "scores"))
+    tokens, types, scores = (keys[f"tokenizer.ggml.{name}"][:count] for name in ("tokens", "token_type", "scores"))
     pieces = b"".join(_piece(*entry) for entry in zip(tokens, scores, types, strict=True))
     trainer = _field(2, _varint_field(3, 2) + _varint_field(35, 1))  # BPE, with byte fallback
     normalizer = _field(3, _field(1, b"identity") + _varint_field(3, 1) + _varint_field(4, 0) + _varint_field(5, 1))
@@ -247,7 +294,13 @@ def _sentencepiece(directory: Path, vocabularies: Path, recipe: Recipe) -> int:
     return len(tokens) + len(recipe.added)
 
 
-_WRITERS = {"qwen2": _qwen2, "llama3": _llama3, "sentencepiece": _sentencepiece}
+_WRITERS = {
+    "qwen2": _qwen2,
+    "llama3": _llama3,
+    "gpt2": _gpt2,
+    "sentencepiece": _sentencepiece,
+    "few-pieces": _few_pieces,
+}
 
 
 def _piece(text: str, score: float, type: int) -> bytes:

@@ -1,9 +1,9 @@
 """Run the oracle — the pinned convert_hf_to_gguf.py, then its llama-quantize — and record what it gave.
 
-    python -m tests.oracle.record --llama-cpp SOURCE --quantize LLAMA_QUANTIZE --python PYTHON OUT.json
+    python -m tests.oracle.record --llama-cpp SOURCE --quantize LLAMA_QUANTIZE --python PYTHON [RECIPE …]
 
 PYTHON is an environment with torch and transformers, as docs/oracle.md says. For every recipe and quantization
-the record holds each tensor's type and sha256, each key's sha256, and the whole file's.
+its record in tests/data/oracle holds each tensor's type and sha256, each key's sha256, and the whole file's.
 """
 
 import argparse
@@ -20,6 +20,7 @@ from tests.fakes.checkpoints import Recipe, make_checkpoint
 from tests.oracle.describe import describe
 from tests.oracle.recipes import RECIPES
 
+RECORDS = Path(__file__).parent.parent / "data" / "oracle"
 _OUTTYPE = {"BF16": "bf16", "F16": "f16", "F32": "f32"}
 
 
@@ -28,7 +29,7 @@ def oracle(recipe: Recipe, checkpoint: Path, tools: argparse.Namespace) -> Itera
     full = checkpoint.parent / f"{recipe.name}.full.gguf"
     environment = {**os.environ, "PYTHONPATH": str(tools.llama_cpp / "gguf-py"), "HF_HUB_OFFLINE": "1"}
     convert = [tools.python, tools.llama_cpp / "convert_hf_to_gguf.py", checkpoint, "--outfile", full]
-    _run([*convert, "--outtype", _OUTTYPE[recipe.dtype]], environment)
+    _run([*convert, "--outtype", _OUTTYPE[recipe.outtype or recipe.dtype]], environment)
     for quant in Quant:
         made = checkpoint.parent / f"{recipe.name}.{quant}.gguf"
         _run([tools.quantize, full, made, quant.value, "2"], environment)
@@ -49,16 +50,15 @@ def main() -> None:
     parser.add_argument("--llama-cpp", type=Path, required=True)
     parser.add_argument("--quantize", type=Path, required=True)
     parser.add_argument("--python", type=Path, required=True)
-    parser.add_argument("--only", help="one recipe's name")
-    parser.add_argument("out", type=Path)
+    parser.add_argument("recipes", nargs="*", metavar="RECIPE", help="names, or beginnings of names; default: all")
     tools = parser.parse_args()
-    record = json.loads(tools.out.read_text()) if tools.only else {}
     for recipe in RECIPES:
-        if tools.only in (None, recipe.name):
+        if recipe.name.startswith(tuple(tools.recipes) or ""):
             with TemporaryDirectory() as scratch:
                 checkpoint = make_checkpoint(recipe, Path(scratch) / recipe.name, tools.llama_cpp / "models")
-                record[recipe.name] = dict(oracle(recipe, checkpoint, tools))
-            tools.out.write_text(json.dumps(record, indent=0, ensure_ascii=True) + "\n")
+                record = dict(oracle(recipe, checkpoint, tools))
+            place = RECORDS / f"{recipe.name}.json"
+            place.write_text(json.dumps(record, indent=0, ensure_ascii=True) + "\n")
             print(recipe.name, "recorded", flush=True)
 
 

@@ -1,4 +1,4 @@
-"""The checkpoints on which edgepack and the pinned llama.cpp must agree: families, vocabularies and traps crossed."""
+"""LLaMA, Mistral, Qwen 2 and 3: every vocabulary, every way to store weights, and the traps of each."""
 
 from typing import Any
 
