@@ -25,11 +25,22 @@ class Ggml:
         self.library.ggml_quantize_init(type)
 
     def quantize(
-        self, type: TensorType, source: npt.NDArray[np.float32], target: npt.NDArray[np.uint8], rows: int
+        self,
+        type: TensorType,
+        source: npt.NDArray[np.float32],
+        target: npt.NDArray[np.uint8],
+        rows: int,
+        importance: npt.NDArray[np.float32] | None = None,
     ) -> int:
-        """Quantize `rows` rows of float32 from `source` into `target`; returns the bytes written."""
+        """Quantize `rows` rows of float32 from `source` into `target`; returns the bytes written.
+
+        `importance` has a weight for each column of a row.
+        """
+        columns = source.size // rows
+        assert importance is None or importance.size == columns
+        weights = None if importance is None else importance.ctypes.data
         written = self.library.ggml_quantize_chunk(
-            type, source.ctypes.data, target.ctypes.data, 0, rows, source.size // rows, None
+            type, source.ctypes.data, target.ctypes.data, 0, rows, columns, weights
         )
         return int(written)
 

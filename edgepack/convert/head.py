@@ -50,9 +50,10 @@ def _tensor(name: str, shape: tuple[int, ...], type: TensorType, offset: int) ->
 
 
 def _string(text: object) -> bytes:
-    if not isinstance(text, str):
+    if not isinstance(text, str | bytes):
         raise TypeError("no text")
-    data = text.encode("utf-8")
+    # Bytes are a text that llama-quantize cuts without regard for letters.
+    data = text.encode("utf-8") if isinstance(text, str) else text
     return struct.pack("<Q", len(data)) + data
 
 

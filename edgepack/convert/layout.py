@@ -55,13 +55,13 @@ def write_head(
     writer: gguf.GGUFWriter, path: Path, tensors: list[tuple[Source, TensorType]]
 ) -> tuple[tuple[Placed, ...], int]:
     """Write header, keys and tensor table to `path`; returns where each tensor goes, and the file's size."""
-    offsets = list(accumulate((_aligned(tensor_bytes(*tensor)) for tensor in tensors), initial=0))
+    offsets = list(accumulate((aligned(tensor_bytes(*tensor)) for tensor in tensors), initial=0))
     entries = [
         (source.name, source.shape, type, offset) for (source, type), offset in zip(tensors, offsets, strict=False)
     ]
     head = pack_head(writer.kv_data[0], entries)
     path.write_bytes(head)
-    base = _aligned(len(head))
+    base = aligned(len(head))
     placed = tuple(
         Placed(source=source, type=type, offset=base + offset)
         for (source, type), offset in zip(tensors, offsets, strict=False)
@@ -69,5 +69,6 @@ def write_head(
     return placed, base + offsets[-1]
 
 
-def _aligned(position: int) -> int:
+def aligned(position: int) -> int:
+    """The next place where a tensor may begin."""
     return -(-position // _ALIGNMENT) * _ALIGNMENT

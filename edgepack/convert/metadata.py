@@ -31,6 +31,11 @@ def write_model_keys(directory: Path, name: str, family: Family, config: Config,
     """
     writer.add_type(gguf.GGUFType.MODEL)
     _general(directory, name, writer)
+    write_hyperparameters(family, config, writer)
+
+
+def write_hyperparameters(family: Family, config: Config, writer: gguf.GGUFWriter) -> None:
+    """What the family's config says of the model: all that llama.cpp needs to choose types."""
     for key in family.keys:
         _write_key(family.architecture, key, config, writer)
 

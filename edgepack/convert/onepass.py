@@ -2,7 +2,7 @@
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,16 +13,24 @@ from edgepack.convert.config import Config, read_config
 from edgepack.convert.family import Family, GeneratedTensor
 from edgepack.convert.following import Frontier, digest_behind
 from edgepack.convert.ggml import load_ggml
+from edgepack.convert.imatrix import ImportanceMatrix, applied, matrix_keys
+from edgepack.convert.imatrix_file import Means
 from edgepack.convert.layout import Placed, add_tensors, write_head
-from edgepack.convert.metadata import write_model_keys, write_quant_keys, write_vocabulary_keys
+from edgepack.convert.metadata import (
+    write_hyperparameters,
+    write_model_keys,
+    write_quant_keys,
+    write_vocabulary_keys,
+)
 from edgepack.convert.safetensors import StoredTensor
 from edgepack.convert.slabs import SlabWriter, cut, fill_all
 from edgepack.convert.table import family_of
 from edgepack.convert.tensors import Source, match, stored_tensors
-from edgepack.convert.typeplan import plan_types
+from edgepack.convert.typeplan import Mixture, TypePlan
 from edgepack.domain.errors import NoSpaceError
 from edgepack.domain.progress import Progress
-from edgepack.domain.quant import Quant, TensorType
+from edgepack.domain.quant import Quant
+from edgepack.domain.tuning import TypeOverride
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,7 +41,13 @@ class Conversion:
     name: str
     family: Family
     config: Config
-    sources: tuple[Source, ...]
+    plan: TypePlan
+    """Its tensors, and their types for every quantization."""
+
+    @property
+    def sources(self) -> tuple[Source, ...]:
+        """Its tensors in the GGUF's order."""
+        return self.plan.sources
 
     @property
     def architecture(self) -> str:
@@ -48,14 +62,6 @@ class Conversion:
     def context_length(self) -> int:
         return self.config.count("max_position_embeddings")
 
-    def types(self, quant: Quant) -> list[tuple[Source, TensorType]]:
-        """Each tensor, in the GGUF's order, with the type that `quant` gives it."""
-
-        def write_keys(writer: gguf.GGUFWriter) -> None:
-            write_model_keys(self.directory, self.name, self.family, self.config, writer)
-
-        return plan_types(self.architecture, write_keys, list(self.sources), quant)
-
 
 def open_conversion(directory: Path, name: str) -> Conversion:
     """Read config and tensor headers, and match them against their family; raises BadInputError."""
@@ -63,25 +69,56 @@ def open_conversion(directory: Path, name: str) -> Conversion:
     family = family_of(config)
     config = family.complete(config)
     sources = match(family, config, stored_tensors(directory))
-    return Conversion(directory=directory, name=name, family=family, config=config, sources=tuple(sources))
+    plan = plan_of(family, config, sources)
+    return Conversion(directory=directory, name=name, family=family, config=config, plan=plan)
 
 
-def write_gguf(conversion: Conversion, quant: Quant, path: Path, *, threads: int, progress: Progress) -> str:
+def plan_of(family: Family, config: Config, sources: list[Source]) -> TypePlan:
+    """The plan of a model's types, which its weights do not change."""
+
+    def write_keys(writer: gguf.GGUFWriter) -> None:
+        write_hyperparameters(family, config, writer)
+
+    return TypePlan(architecture=family.architecture, write_keys=write_keys, sources=tuple(sources))
+
+
+def write_gguf(
+    conversion: Conversion,
+    quant: Quant,
+    path: Path,
+    *,
+    threads: int,
+    progress: Progress,
+    overrides: tuple[TypeOverride, ...] = (),
+    matrix: ImportanceMatrix | None = None,
+) -> str:
     """Write the quantized GGUF to `path`, which must not exist; returns its sha256.
 
     Memory stays at a few slabs a thread. After an error the file is incomplete; the caller removes it.
+    Raises what `applied` raises before anything is written.
     """
-    tensors = conversion.types(quant)
+    tensors = conversion.plan.types(Mixture(quant=quant, overrides=overrides, weighed=matrix is not None))
+    importances = applied(matrix, tensors)
     writer = gguf.GGUFWriter(None, conversion.architecture)
     add_tensors(writer, tensors)
     write_model_keys(conversion.directory, conversion.name, conversion.family, conversion.config, writer)
     write_vocabulary_keys(conversion.directory, conversion.family, conversion.config, writer)
     write_quant_keys(quant, writer)
+    if matrix:
+        writer.kv_data[0].update(matrix_keys(matrix))
     placed, size = write_head(writer, path, tensors)
-    return _fill(placed, size, path, threads, progress, f"{conversion.name} {quant}")
+    return _fill(placed, size, path, threads, progress, f"{conversion.name} {quant}", importances)
 
 
-def _fill(placed: tuple[Placed, ...], size: int, path: Path, threads: int, progress: Progress, label: str) -> str:
+def _fill(
+    placed: tuple[Placed, ...],
+    size: int,
+    path: Path,
+    threads: int,
+    progress: Progress,
+    label: str,
+    importances: Mapping[str, Means],
+) -> str:
     ggml = load_ggml()
     for type in {tensor.type for tensor in placed}:
         ggml.prepare(type)
@@ -94,7 +131,7 @@ def _fill(placed: tuple[Placed, ...], size: int, path: Path, threads: int, progr
         _reserved(path, size) as target,
         progress.bar(label, sum(slab.bytes_read for slab in slabs), "B") as bar,
     ):
-        writer = SlabWriter(ggml, target, sources)
+        writer = SlabWriter(ggml, target, sources, importances)
         for tensor in placed:
             if isinstance(tensor.source.origin, GeneratedTensor):
                 writer.fill_generated(tensor)

@@ -1,7 +1,7 @@
 """The hot path: slabs of whole rows, read, widened, reordered, quantized and written on all cores."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from threading import Event, local
@@ -96,11 +96,21 @@ class _Buffers(local):
 class SlabWriter:
     """Fills the tensors of one GGUF, slab by slab; `fill` may run on many threads at once."""
 
-    def __init__(self, ggml: Ggml, target: int, sources: dict[str, int]) -> None:
-        """`target` and `sources` (by the origin's path) are open file descriptors, owned by the caller."""
+    def __init__(
+        self,
+        ggml: Ggml,
+        target: int,
+        sources: dict[str, int],
+        importances: Mapping[str, npt.NDArray[np.float32]] | None = None,
+    ) -> None:
+        """`target` and `sources` (by the origin's path) are open file descriptors, owned by the caller.
+
+        `importances` are (stacked matrices, columns), by tensor, for those that have any.
+        """
         self._ggml = ggml
         self._target = target
         self._sources = sources
+        self._importances = importances or {}
         self._buffers = _Buffers()
 
     def fill_generated(self, tensor: Placed) -> None:
@@ -156,14 +166,31 @@ class SlabWriter:
         if type is TensorType.F32:
             return wide.view(np.uint8)
         blocks = self._buffers.blocks(slab.bytes_written)
-        written = self._ggml.quantize(type, wide, blocks, wide.size // slab.tensor.columns)
+        written = sum(self._ggml.quantize(type, *part) for part in self._parts(slab, wide, blocks))
         assert written == blocks.nbytes, f"{type.name}: {written} bytes for {blocks.nbytes}"
         if not self._ggml.is_valid(type, blocks):
             raise BadInputError(
                 f"{slab.origin.path}: tensor {slab.origin.name!r} has weights too large for {type.name}",
-                hint="choose another quantization: --quant BF16 holds them",
+                hint="choose another quantization (--quant BF16 holds them), or leave --imatrix away",
             )
         return blocks
+
+    def _parts(
+        self, slab: Slab, wide: npt.NDArray[np.float32], blocks: npt.NDArray[np.uint8]
+    ) -> Iterator[tuple[npt.NDArray[np.float32], npt.NDArray[np.uint8], int, npt.NDArray[np.float32] | None]]:
+        """The slab's rows as they share importances: source, target, rows, importance; nearly always all at once."""
+        importances = self._importances.get(slab.tensor.source.name)
+        columns = slab.tensor.columns
+        rows = wide.size // columns
+        if importances is None or len(importances) == 1:
+            yield wide, blocks, rows, None if importances is None else importances[0]
+            return
+        each, size = slab.tensor.rows // len(importances), len(blocks) // rows
+        first = slab.first_row
+        for matrix in range(first // each, (first + rows - 1) // each + 1):
+            start, end = max(0, matrix * each - first), min(rows, (matrix + 1) * each - first)
+            part = wide[start * columns : end * columns]
+            yield part, blocks[start * size : end * size], end - start, importances[matrix]
 
 
 def fill_all(writer: SlabWriter, slabs: list[Slab], *, threads: int, done: Callable[[int], None], bar: Bar) -> None:

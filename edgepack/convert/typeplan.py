@@ -5,16 +5,20 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TypeAlias
 
 import gguf
 
-from edgepack.convert.layout import add_tensors, write_head
+from edgepack.convert.layout import add_tensors, tensor_bytes, write_head
 from edgepack.convert.tensors import Source
-from edgepack.domain.errors import BadInputError, EdgepackError
+from edgepack.domain.errors import BadInputError, EdgepackError, UsageError
+from edgepack.domain.fallback import Fallback, fallbacks_of
 from edgepack.domain.quant import Quant, TensorType
+from edgepack.domain.tuning import TypeOverride
 
 # "[   1/ 146]  blk.0.attn_q.weight - [ 2048, …], type =   bf16, size = … (q4_K)"
 _LINE = re.compile(r"^\[ *\d+/ *\d+\]\s+(\S+)\s+- \[[^]]*\], type =\s*(\S+),.*?(?:\((\w+)\))?$")
@@ -26,14 +30,74 @@ _FLOAT32_ENDINGS = (
 _STORED = {"BF16": TensorType.BF16, "F16": TensorType.F16, "F32": TensorType.F32}
 
 
-def plan_types(
-    architecture: str, write_keys: Callable[[gguf.GGUFWriter], None], sources: list[Source], quant: Quant
-) -> list[tuple[Source, TensorType]]:
-    """Each tensor with the type that `quant` gives it; takes about 0.1 s and no weights.
+# Every type's block divides it.
+_LARGEST_BLOCK = 256
 
-    `write_keys` adds the model's hyperparameters to the writer it is given.
-    """
-    stored = [(source, _stored_type(source)) for source in sources]
+Typed: TypeAlias = tuple[Source, TensorType]
+_WriteKeys: TypeAlias = Callable[[gguf.GGUFWriter], None]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Mixture:
+    """What decides the types of a model's tensors, beside the model."""
+
+    quant: Quant
+    overrides: tuple[TypeOverride, ...] = ()
+    weighed: bool = False
+    """Whether there is an importance matrix: that alone changes choices, whatever stands in it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class TypePlan:
+    """The types that llama-quantize would give one model's tensors; each mixture is asked for once."""
+
+    architecture: str
+    write_keys: _WriteKeys
+    """Adds the model's hyperparameters to the writer that it is given."""
+    sources: tuple[Source, ...]
+    """In the GGUF's order."""
+    _known: dict[Mixture, list[Typed]] = field(default_factory=dict, init=False)
+    _fallbacks: dict[Mixture, tuple[Fallback, ...]] = field(default_factory=dict, init=False)
+
+    def types(self, mixture: Mixture) -> list[Typed]:
+        """Each tensor with its type; takes about 0.1 s the first time, and no weights."""
+        if mixture not in self._known:
+            self._known[mixture] = _plan_types(self.architecture, self.write_keys, self.sources, mixture)
+        return self._known[mixture]
+
+    def size(self, mixture: Mixture) -> int:
+        """Bytes of all tensors, without padding."""
+        return sum(tensor_bytes(source, type) for source, type in self.types(mixture))
+
+    def fallbacks(self, mixture: Mixture) -> tuple[Fallback, ...]:
+        """The tensors whose rows do not fit the type that they would have if only they did."""
+        if mixture not in self._fallbacks:
+            self._fallbacks[mixture] = self._ask_fallbacks(mixture)
+        return self._fallbacks[mixture]
+
+    def _ask_fallbacks(self, mixture: Mixture) -> tuple[Fallback, ...]:
+        whole = tuple(_padded(source) for source in self.sources)
+        if whole == self.sources or mixture.quant.base.block[0] == 1:
+            return ()
+        wanted = _plan_types(self.architecture, self.write_keys, whole, mixture)
+        return fallbacks_of(
+            (source.shape, type, given)
+            for (source, given), (_, type) in zip(self.types(mixture), wanted, strict=True)
+        )
+
+
+def _padded(source: Source) -> Source:
+    """The same tensor with rows that fit every type."""
+    columns = -(-source.shape[-1] // _LARGEST_BLOCK) * _LARGEST_BLOCK
+    if len(source.shape) == 1 or columns == source.shape[-1]:
+        return source
+    return replace(source, shape=(*source.shape[:-1], columns))
+
+
+def _plan_types(
+    architecture: str, write_keys: _WriteKeys, sources: tuple[Source, ...], mixture: Mixture
+) -> list[Typed]:
+    stored = [(source, stored_type(source)) for source in sources]
     with TemporaryDirectory(prefix="edgepack-") as scratch:
         skeleton = Path(scratch) / "skeleton.gguf"
         writer = gguf.GGUFWriter(None, architecture)
@@ -41,26 +105,40 @@ def plan_types(
         write_keys(writer)
         _, size = write_head(writer, skeleton, stored)
         os.truncate(skeleton, size)
-        types = dict(_dry_run(skeleton, quant))
+        types = _asked(skeleton, mixture)
     missing = [source.name for source in sources if source.name not in types]
     if missing:
         raise EdgepackError(f"llama.cpp planned no type for {missing[0]}", hint="report this with the model's name")
     return [(source, types[source.name]) for source in sources]
 
 
-def _stored_type(source: Source) -> TensorType:
+def stored_type(source: Source) -> TensorType:
     """What the oracle's first step makes of it: vectors and norms are float32, the rest stays as stored."""
     if len(source.shape) == 1 or source.name.endswith(_FLOAT32_ENDINGS) or not source.name.endswith(".weight"):
         return TensorType.F32
     return _STORED[getattr(source.origin, "dtype", "F32")]
 
 
-def _dry_run(skeleton: Path, quant: Quant) -> Iterator[tuple[str, TensorType]]:
+def _asked(skeleton: Path, mixture: Mixture) -> dict[str, TensorType]:
+    """Tensor -> type; raises UsageError where the overrides are what llama.cpp refuses."""
+    try:
+        return dict(_dry_run(skeleton, mixture))
+    except BadInputError as error:
+        if not mixture.overrides:
+            raise
+        _asked(skeleton, replace(mixture, overrides=()))
+        said = " ".join(f"--tensor-type {override}" for override in mixture.overrides)
+        raise UsageError(f"{said}: {error.what}", hint="correct the pattern, or choose another type") from error
+
+
+def _dry_run(skeleton: Path, mixture: Mixture) -> Iterator[tuple[str, TensorType]]:
     import llama_cpp
 
     settings = llama_cpp.llama_model_quantize_default_params()
-    settings.ftype = quant.file_type
+    settings.ftype = mixture.quant.file_type
     settings.dry_run = True
+    settings.tt_overrides = _override_array(mixture.overrides)
+    settings.imatrix = _some_matrix() if mixture.weighed else None
     with _llama_log() as pieces:
         status = llama_cpp.llama_model_quantize(
             os.fsencode(skeleton), os.fsencode(skeleton.with_suffix(".out")), ctypes.byref(settings)
@@ -73,6 +151,25 @@ def _dry_run(skeleton: Path, quant: Quant) -> Iterator[tuple[str, TensorType]]:
         found = _LINE.match(line)
         if found:
             yield found[1], _TYPE_OF[(found[3] or found[2]).lower()]
+
+
+def _override_array(overrides: tuple[TypeOverride, ...]) -> object:
+    from llama_cpp import llama_cpp
+
+    if not overrides:
+        return None
+    entries = [llama_cpp.llama_model_tensor_override(each.pattern.encode(), each.type) for each in overrides]
+    end = llama_cpp.llama_model_tensor_override(None, 0)
+    return (llama_cpp.llama_model_tensor_override * (len(entries) + 1))(*entries, end)
+
+
+def _some_matrix() -> object:
+    """A matrix of one entry, for a tensor that does not exist: choices ask whether there is one, not what it says."""
+    from llama_cpp import llama_cpp
+
+    one = (ctypes.c_float * 1)(1.0)
+    entry = llama_cpp.llama_model_imatrix_data(b"-", one, 1)
+    return (llama_cpp.llama_model_imatrix_data * 2)(entry, llama_cpp.llama_model_imatrix_data(None, None, 0))
 
 
 @contextmanager

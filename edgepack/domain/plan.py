@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from edgepack.domain.bundle import OVER_3B
 from edgepack.domain.errors import BadInputError, NothingFitsError
+from edgepack.domain.fallback import Fallback
 from edgepack.domain.quant import Quant
 
 # Threads' stacks, the tokenizer's tables, the server itself: llama-server without a model, resident.
@@ -72,8 +73,13 @@ class Candidate:
     quant: Quant | None
     """None for ready weights of a quantization that edgepack does not know."""
     memory: MemoryPlan
-    fallbacks: int = 0
-    """Tensors whose rows do not fit the quantization's block, and so get another, larger type."""
+    fallen: tuple[Fallback, ...] = ()
+    """Tensors whose rows do not fit the quantization's blocks, and so get another, larger type."""
+
+    @property
+    def fallbacks(self) -> int:
+        """How many they are."""
+        return sum(fallback.tensors for fallback in self.fallen)
 
     @property
     def title(self) -> str:

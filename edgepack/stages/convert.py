@@ -8,14 +8,16 @@ from pathlib import Path
 from edgepack import __version__
 from edgepack.convert import blocks
 from edgepack.convert.card import card_licence
-from edgepack.convert.layout import tensor_bytes
+from edgepack.convert.imatrix import ImportanceMatrix
 from edgepack.convert.onepass import Conversion, open_conversion, write_gguf
+from edgepack.convert.typeplan import Mixture
 from edgepack.domain.checkpoint import Checkpoint
 from edgepack.domain.errors import BadInputError
 from edgepack.domain.plan import AttentionShape, Candidate, memory_plan, preferred, refuse_over_3b
 from edgepack.domain.progress import Progress
-from edgepack.domain.quant import Quant, TensorType
+from edgepack.domain.quant import Quant
 from edgepack.domain.step import Step
+from edgepack.domain.tuning import UNTUNED, Tuning, TypeOverride
 from edgepack.domain.weights import Weights
 from edgepack.formats.partial import partial_directory
 from edgepack.infra.store import Entry, Store, require_space
@@ -32,6 +34,7 @@ class Opened:
 
     checkpoint: Checkpoint
     conversion: Conversion
+    tuning: Tuning = UNTUNED
 
     @property
     def name(self) -> str:
@@ -71,7 +74,7 @@ class Opened:
     def candidates(self, quant: Quant | None, context: int) -> Iterator[Candidate]:
         """The quantization asked for, or the usual ones from the best; each is planned only when it is its turn."""
         wanted: Iterable[Quant] = (quant,) if quant else preferred(self.parameters)
-        return (_candidate(self.conversion, candidate, context) for candidate in wanted)
+        return (_candidate(self.conversion, mixture_of(candidate, self.tuning), context) for candidate in wanted)
 
 
 def open_directory(directory: Path, name: str, *, allow_over_3b: bool) -> Conversion:
@@ -81,33 +84,46 @@ def open_directory(directory: Path, name: str, *, allow_over_3b: bool) -> Conver
     return conversion
 
 
-def open_checkpoint(checkpoint: Checkpoint, *, allow_over_3b: bool) -> Opened:
+def open_checkpoint(checkpoint: Checkpoint, *, allow_over_3b: bool, tuning: Tuning = UNTUNED) -> Opened:
     """The same for a checkpoint whose files are known by digest, as the store needs it."""
     name = checkpoint.origin.rpartition(":")[2].rpartition("/")[2]
     return Opened(
         checkpoint=checkpoint,
         conversion=open_directory(checkpoint.directory, name, allow_over_3b=allow_over_3b),
+        tuning=tuning,
     )
+
+
+def mixture_of(quant: Quant, tuning: Tuning) -> Mixture:
+    """What decides the tensors' types; known before a matrix is computed."""
+    return Mixture(quant=quant, overrides=tuning.overrides, weighed=tuning.matrix is not None)
 
 
 def convert(
-    opened: Opened, quant: Quant, *, llama_cpp: str, store: Store, threads: int, progress: Progress
+    opened: Opened,
+    quant: Quant,
+    *,
+    matrix: ImportanceMatrix | None = None,
+    llama_cpp: str,
+    store: Store,
+    threads: int,
+    progress: Progress,
 ) -> Weights:
-    """The weights at `quant`, out of the store or made now. `llama_cpp` names the pinned version."""
-    conversion = opened.conversion
-    step = Step(
-        name="convert",
-        inputs={"checkpoint": opened.checkpoint.digest},
-        parameters={"name": conversion.name, "quant": quant},
-        tool=f"{_CONVERTER} {llama_cpp}",
-    )
+    """The weights at `quant`, out of the store or made now. `llama_cpp` names the pinned version.
+
+    `matrix` is the one that `opened.tuning` asks for.
+    """
+    conversion, overrides = opened.conversion, opened.tuning.overrides
+    step = _step(opened, quant, matrix, llama_cpp)
 
     def make(place: Path) -> None:
-        size = sum(tensor_bytes(source, type) for source, type in conversion.types(quant))
+        size = conversion.plan.size(mixture_of(quant, opened.tuning))
         require_space(place, size, f"{conversion.name} {quant}")
         progress.step(f"converting {conversion.name} to {quant}")
         path = place / f"{file_stem(conversion.name, quant)}.gguf"
-        digest = write_gguf(conversion, quant, path, threads=threads, progress=progress)
+        digest = write_gguf(
+            conversion, quant, path, threads=threads, progress=progress, overrides=overrides, matrix=matrix
+        )
         (place / _RECORD).write_text(
             json.dumps({"file": path.name, "sha256": digest, "size": path.stat().st_size, "made_by": __version__})
         )
@@ -118,12 +134,34 @@ def convert(
     return _weights(entry, conversion, quant)
 
 
-def convert_to(path: Path, conversion: Conversion, quant: Quant, *, threads: int, progress: Progress) -> Weights:
+def _step(opened: Opened, quant: Quant, matrix: ImportanceMatrix | None, llama_cpp: str) -> Step:
+    inputs = {"checkpoint": opened.checkpoint.digest}
+    parameters = {"name": opened.conversion.name, "quant": str(quant)}
+    if opened.tuning.overrides:
+        parameters["tensor_types"] = " ".join(map(str, opened.tuning.overrides))
+    if matrix:
+        # Its name stands in the GGUF.
+        inputs["imatrix"], parameters["imatrix"] = matrix.sha256, matrix.name
+    return Step(name="convert", inputs=inputs, parameters=parameters, tool=f"{_CONVERTER} {llama_cpp}")
+
+
+def convert_to(
+    path: Path,
+    conversion: Conversion,
+    quant: Quant,
+    *,
+    overrides: tuple[TypeOverride, ...] = (),
+    matrix: ImportanceMatrix | None = None,
+    threads: int,
+    progress: Progress,
+) -> Weights:
     """The weights at `quant`, written to `path` past the store; an error leaves what stood there."""
     with partial_directory(path) as partial:
         progress.step(f"converting {conversion.name} to {quant}")
         new = partial / "weights.gguf"
-        digest = write_gguf(conversion, quant, new, threads=threads, progress=progress)
+        digest = write_gguf(
+            conversion, quant, new, threads=threads, progress=progress, overrides=overrides, matrix=matrix
+        )
         size = new.stat().st_size
         new.replace(path)
     return _described(conversion, quant, path=path, digest=digest, size=size)
@@ -158,16 +196,10 @@ def file_stem(*words: str) -> str:
     return "".join(kept).lstrip("._-")[:_LONGEST_NAME] or "model"
 
 
-def _candidate(conversion: Conversion, quant: Quant, context: int) -> Candidate:
-    types = conversion.types(quant)
-    weights = sum(tensor_bytes(source, type) for source, type in types)
+def _candidate(conversion: Conversion, mixture: Mixture, context: int) -> Candidate:
+    weights = conversion.plan.size(mixture)
     memory = memory_plan(attention_shape(conversion), weights=weights, context=context)
-    return Candidate(quant=quant, memory=memory, fallbacks=sum(_fell_back(quant, s.shape, t) for s, t in types))
-
-
-def _fell_back(quant: Quant, shape: tuple[int, ...], type: TensorType) -> bool:
-    weights_a_block = quant.base.block[0]
-    return len(shape) > 1 and shape[-1] % weights_a_block != 0 and type is not TensorType.F32
+    return Candidate(quant=mixture.quant, memory=memory, fallen=conversion.plan.fallbacks(mixture))
 
 
 def attention_shape(conversion: Conversion) -> AttentionShape:
