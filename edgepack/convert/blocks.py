@@ -73,15 +73,20 @@ def part(rows: Size, *, before: Size) -> Callable[[Config], RowOrder]:
     return lambda config: RowOrder(rows=np.arange(before(config), before(config) + rows(config)))
 
 
-def decoder(*layer_rows: Row) -> tuple[Row, ...]:
-    """The rows of a decoder: embedding, layers, final norm, and a head unless it is tied."""
-    return (
-        Row(stored="model.embed_tokens.weight", written="token_embd.weight", shape=(vocabulary, hidden)),
-        Row(stored="model.norm.weight", written="output_norm.weight", shape=(hidden,)),
-        Row(stored="lm_head.weight", written="output.weight", shape=(vocabulary, hidden), optional=True),
-        layer("input_layernorm.weight", "attn_norm.weight", hidden),
-        *layer_rows,
-    )
+def decoder(
+    *layer_rows: Row, head: bool = True, norm_change: Callable[[Config], Change | None] | None = None
+) -> tuple[Row, ...]:
+    """The rows of a decoder: embedding, layers, final norm, and, if it may have one, a head unless it is tied."""
+    embedding = Row(stored="model.embed_tokens.weight", written="token_embd.weight", shape=(vocabulary, hidden))
+    norm = Row(stored="model.norm.weight", written="output_norm.weight", shape=(hidden,), change=norm_change)
+    output = Row(stored="lm_head.weight", written="output.weight", shape=(vocabulary, hidden), optional=True)
+    before = layer("input_layernorm.weight", "attn_norm.weight", hidden, change=norm_change)
+    return (embedding, norm, *((output,) if head else ()), before, *layer_rows)
+
+
+def one_more(_config: Config) -> Change:
+    """Gemma's norms multiply by one more than they hold."""
+    return lambda rows, _first: rows + np.float32(1)
 
 
 def layer(
@@ -118,10 +123,12 @@ def attention(*, rotary: bool, biased: bool) -> tuple[Row, ...]:
     )
 
 
-def gated_feed_forward() -> tuple[Row, ...]:
-    """SwiGLU: down(silu(gate) * up), after its norm."""
+def gated_feed_forward(
+    *, norm: str = "post_attention_layernorm", norm_change: Callable[[Config], Change | None] | None = None
+) -> tuple[Row, ...]:
+    """down(act(gate) * up), after its norm."""
     return (
-        layer("post_attention_layernorm.weight", "ffn_norm.weight", hidden),
+        layer(f"{norm}.weight", "ffn_norm.weight", hidden, change=norm_change),
         layer("mlp.gate_proj.weight", "ffn_gate.weight", feed_forward, hidden),
         layer("mlp.up_proj.weight", "ffn_up.weight", feed_forward, hidden),
         layer("mlp.down_proj.weight", "ffn_down.weight", hidden, feed_forward),

@@ -97,6 +97,11 @@ def plain_name(name: str) -> str | None:
     return None if name.endswith((".rotary_emb.inv_freq", ".attention.bias", ".attention.masked_bias")) else name
 
 
+def name_without_head(name: str) -> str | None:
+    """As `plain_name`, and None for a head: the embedding does its work, whatever the checkpoint repeats."""
+    return None if name == "lm_head.weight" else plain_name(name)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Family:
     """One GGUF architecture and the checkpoint classes that become it."""

@@ -87,6 +87,18 @@ HEAD_WIDTHS = (
 )
 """Written only where config.json says it, or its class does."""
 
+GEMMA_KEYS: tuple[Key, ...] = (
+    Key("context_length", _UINT32, _context),
+    Key("embedding_length", _UINT32, blocks.hidden),
+    Key("block_count", _UINT32, blocks.layers),
+    Key("feed_forward_length", _UINT32, blocks.feed_forward),
+    Key("attention.head_count", _UINT32, blocks.heads),
+    Key("attention.head_count_kv", _UINT32, blocks.key_value_heads),
+    first("attention.layer_norm_rms_epsilon", _FLOAT32, ("rms_norm_eps",)),
+    *HEAD_WIDTHS,
+)
+"""What Gemma 1 and 2 write instead."""
+
 DECODER_KEYS: tuple[Key, ...] = (
     Key("block_count", _UINT32, blocks.layers),
     Key("context_length", _UINT32, _context),
@@ -131,3 +143,10 @@ NO_BOS_IN_SMALL_VOCABULARIES = Key(
     KeyType.BOOL,
     lambda config: False if config.count("vocab_size") == 49152 else None,
 )
+
+NO_SPACE_PREFIX = Key("tokenizer.ggml.add_space_prefix", KeyType.BOOL, lambda _config: False)
+
+
+def token_id(kind: str, value: int) -> Key:
+    """A special token whose number belongs to the family."""
+    return Key(f"tokenizer.ggml.{kind}_token_id", _UINT32, lambda _config: value)
