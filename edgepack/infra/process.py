@@ -1,10 +1,15 @@
 """The one place that starts programs: argument lists only, no shell, foreign failures translated."""
 
+import os
+import selectors
 import shutil
+import signal
 import subprocess
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,3 +59,118 @@ def run(
     except subprocess.TimeoutExpired as error:
         raise ProgramTimeout(f"{arguments[0]}: no end after {timeout} s") from error
     return Completed(status=done.returncode, stdout=done.stdout, stderr=done.stderr)
+
+
+_CHUNK = 1 << 18
+_LONGEST_COMPLAINT = 1 << 16
+"""Bytes of stderr that are kept, the last ones."""
+
+
+class Running:
+    """A program at work and its three pipes; nothing here takes longer than it is told to."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        assert process.stdin
+        assert process.stdout
+        assert process.stderr
+        self._process = process
+        self._in, self._out, self._err = process.stdin, process.stdout, process.stderr
+        self._selector = selectors.DefaultSelector()
+        for stream in (self._in, self._out, self._err):
+            os.set_blocking(stream.fileno(), False)
+        for stream in (self._out, self._err):
+            self._selector.register(stream, selectors.EVENT_READ)
+        self._unsent = bytearray()
+        self._complaints = bytearray()
+        self.ended = False
+        """Whether stdout has come to its end."""
+
+    @property
+    def unsent(self) -> int:
+        """Bytes that the program has not taken yet."""
+        return len(self._unsent)
+
+    @property
+    def complaints(self) -> str:
+        """What came on stderr so far, the last of it where it was much."""
+        return self._complaints.decode(errors="replace")
+
+    def send(self, data: bytes) -> None:
+        """Put `data` behind what waits for the program's stdin; `exchange` brings it there."""
+        if data and not self._in.closed:
+            if not self._unsent:
+                self._selector.register(self._in, selectors.EVENT_WRITE)
+            self._unsent += data
+
+    def end_input(self) -> None:
+        """Close the program's stdin now; what waits for it is dropped."""
+        if self._unsent:
+            self._selector.unregister(self._in)
+            self._unsent.clear()
+        self._in.close()
+
+    def exchange(self, wait: float) -> bytes:
+        """Move what can be moved, after at most `wait` seconds; what came on stdout, nothing where none did."""
+        arrived = b""
+        for key, _ in self._selector.select(wait):
+            if key.fileobj is self._in:
+                self._push_on()
+            elif key.fileobj is self._out:
+                arrived = self._take(self._out)
+                self.ended = not arrived
+            else:
+                self._hear(self._take(self._err))
+        return arrived
+
+    def wait(self, seconds: float) -> int | None:
+        """The exit status, None where the program has not ended in time."""
+        with suppress(subprocess.TimeoutExpired):
+            return self._process.wait(seconds)
+        return None
+
+    def finish(self, grace: float) -> int:
+        """Close stdin, give the program `grace` seconds to end, else kill it with its group; its exit status."""
+        self.end_input()
+        status = self.wait(grace)
+        if status is None:
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            status = self._process.wait()
+        with suppress(BlockingIOError):
+            self._hear(os.read(self._err.fileno(), _CHUNK))
+        self._selector.close()
+        self._out.close()
+        self._err.close()
+        return status
+
+    def _push_on(self) -> None:
+        try:
+            sent = os.write(self._in.fileno(), self._unsent[:_CHUNK])
+        except BrokenPipeError:
+            self.end_input()
+            return
+        del self._unsent[:sent]
+        if not self._unsent:
+            self._selector.unregister(self._in)
+
+    def _take(self, stream: IO[bytes]) -> bytes:
+        data = os.read(stream.fileno(), _CHUNK)
+        if not data:
+            self._selector.unregister(stream)
+        return data
+
+    def _hear(self, complaint: bytes) -> None:
+        self._complaints += complaint
+        del self._complaints[:-_LONGEST_COMPLAINT]
+
+
+def start(arguments: Sequence[str | Path], *, environment: Mapping[str, str] | None = None) -> Running:
+    """Start a program in a session of its own, where the terminal's ^C does not reach it. Raises ProgramMissing."""
+    try:
+        process = subprocess.Popen(
+            [str(argument) for argument in arguments], bufsize=0, env=environment, start_new_session=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        )  # fmt: skip
+    except FileNotFoundError as error:
+        raise ProgramMissing(str(arguments[0])) from error
+    return Running(process)

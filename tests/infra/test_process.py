@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from edgepack.infra.process import Completed, ProgramMissing, ProgramTimeout, find_program, run
+from edgepack.infra.process import Completed, ProgramMissing, ProgramTimeout, Running, find_program, run, start
 
 
 def python(code: str, *arguments: str) -> list[str]:
@@ -57,3 +57,56 @@ def test_programs_are_found_on_the_path() -> None:
     assert found
     assert found.name == "sh"
     assert find_program("no-such-program") is None
+
+
+def heard(running: Running) -> bytes:
+    """All that comes on stdout."""
+    text = bytearray()
+    while not running.ended:
+        text += running.exchange(0.1)
+    return bytes(text)
+
+
+def test_a_running_program_takes_and_gives_more_than_a_pipe_holds() -> None:
+    """Both ways at once, which blocks whoever only writes or only reads."""
+    running = start(python("import shutil, sys; shutil.copyfileobj(sys.stdin.buffer, sys.stdout.buffer, 1 << 14)"))
+    sent = bytes(range(256)) * (1 << 13)
+    running.send(sent)
+    got = bytearray()
+    while len(got) < len(sent):
+        got += running.exchange(0.1)
+    assert got == sent
+    assert running.unsent == 0
+    running.end_input()
+    assert (heard(running), running.finish(10)) == (b"", 0)
+
+
+def test_a_running_program_that_takes_nothing_holds_nobody_up() -> None:
+    running = start(python("import time; time.sleep(60)"))
+    running.send(bytes(1 << 20))
+    assert running.exchange(0.05) == b""
+    assert running.unsent > 0
+    assert running.wait(0.05) is None
+    assert running.finish(0.05) == -9
+
+
+def test_the_end_of_a_running_program_is_no_error_for_its_speaker() -> None:
+    running = start(python("import sys; print('last words', file=sys.stderr); sys.exit(4)"))
+    assert heard(running) == b""
+    running.send(b"too late")
+    running.exchange(0.1)
+    assert running.finish(10) == 4
+    assert running.complaints == "last words\n"
+
+
+def test_of_many_complaints_the_last_are_kept() -> None:
+    running = start(python("import sys; sys.stderr.write('x' * 300000 + 'end')"))
+    heard(running)
+    running.finish(10)
+    assert len(running.complaints) == 1 << 16
+    assert running.complaints.endswith("xend")
+
+
+def test_a_missing_program_cannot_be_started() -> None:
+    with pytest.raises(ProgramMissing, match="no-such-program"):
+        start(["no-such-program"])
