@@ -182,6 +182,26 @@ def _first_said(config: Config, names: tuple[str, ...]) -> object:
     return next((config.table[name] for name in names if config.has(name)), None)
 
 
+def long_rope_factors(
+    width: Size,
+) -> tuple[Callable[[Config], GeneratedTensor | None], Callable[[Config], GeneratedTensor | None]]:
+    """LongRoPE's two lists of factors, for contexts beyond the original one and within it; one factor a pair."""
+
+    def factors(kind: str) -> Callable[[Config], GeneratedTensor | None]:
+        def make(config: Config) -> GeneratedTensor | None:
+            rope = rope_settings(config)
+            if not rope.has("long_factor"):
+                return None
+            values = rope.reals(f"{kind}_factor")
+            if len(values) != width(config) // 2:
+                raise rope.wrong(f"{kind}_factor", f"{width(config) // 2} factors", len(values))
+            return GeneratedTensor(name=f"rope_factors_{kind}.weight", values=np.array(values, dtype=np.float32))
+
+        return make
+
+    return factors("long"), factors("short")
+
+
 def llama3_rope_factors(config: Config) -> GeneratedTensor | None:
     """Llama 3's frequency factors, computed in float32 as the reference does: float64 gives other bits."""
     rope = rope_settings(config)

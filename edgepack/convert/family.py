@@ -115,6 +115,8 @@ class Family:
     rows: tuple[Row, ...]
     keys: tuple[Key, ...]
     """In the oracle's order; most families begin with `DECODER_KEYS` (hyperparameters.py)."""
+    keys_before: tuple[Key, ...] = ()
+    """Those that come before all others."""
     keys_after: tuple[Key, ...] = ()
     """Those that come behind the vocabulary."""
     generated: tuple[Callable[[Config], GeneratedTensor | None], ...] = ()

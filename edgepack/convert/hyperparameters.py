@@ -47,7 +47,12 @@ def _yarn(*names: str) -> Key:
     return Key(f"rope.scaling.yarn_{suffix}", _FLOAT32, value)
 
 
-def _rope_base(config: Config) -> float | None:
+def original_context(config: Config) -> int:
+    """Tokens before the rotary embeddings were stretched."""
+    return blocks.rope_settings(config).count("original_max_position_embeddings")
+
+
+def rope_base(config: Config) -> float | None:
     rope = blocks.rope_settings(config)
     return rope.positive("rope_theta") if rope.has("rope_theta") else None
 
@@ -115,7 +120,7 @@ DECODER_KEYS: tuple[Key, ...] = (
     _yarn("beta_fast"),
     _yarn("beta_slow"),
     Key("rope.dimension_sections", KeyType.INT32, _rope_sections),
-    Key("rope.freq_base", _FLOAT32, _rope_base),
+    Key("rope.freq_base", _FLOAT32, rope_base),
     Key("rope.freq_base_swa", _FLOAT32, blocks.sliding_rope_base),
     first("attention.layer_norm_rms_epsilon", _FLOAT32, ("rms_norm_eps", "norm_eps")),
     first("attention.layer_norm_epsilon", _FLOAT32, ("layer_norm_eps", "layer_norm_epsilon", "norm_epsilon")),

@@ -29,6 +29,8 @@ def write_model_keys(directory: Path, name: str, family: Family, config: Config,
     The writer must hold all tensors already: the size label counts their elements. `name` takes the place of
     the directory's name, from which the package guesses a model's name, size and version.
     """
+    for key in family.keys_before:
+        _write_key(family.architecture, key, config, writer)
     writer.add_type(gguf.GGUFType.MODEL)
     _general(directory, name, writer)
     write_hyperparameters(family, config, writer)

@@ -6,12 +6,13 @@ from edgepack.convert.config import Config
 from edgepack.convert.families.gemma import GEMMA
 from edgepack.convert.families.gemma2 import GEMMA2
 from edgepack.convert.families.llama import LLAMA
+from edgepack.convert.families.phi3 import PHI3
 from edgepack.convert.families.qwen2 import QWEN2
 from edgepack.convert.families.qwen3 import QWEN3
 from edgepack.convert.family import Family
 from edgepack.domain.errors import BadInputError
 
-FAMILIES: tuple[Family, ...] = (GEMMA, GEMMA2, LLAMA, QWEN2, QWEN3)
+FAMILIES: tuple[Family, ...] = (GEMMA, GEMMA2, LLAMA, PHI3, QWEN2, QWEN3)
 
 _BY_CLASS = {name: family for family in FAMILIES for name in family.classes}
 

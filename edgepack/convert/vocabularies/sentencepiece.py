@@ -1,7 +1,8 @@
 """SentencePiece's own file, tokenizer.model, with the added tokens that other files lay over it."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import TypeAlias
 
 from edgepack.convert.config import Config, read_json
 from edgepack.convert.vocabulary import (
@@ -17,8 +18,17 @@ from edgepack.convert.vocabulary import (
 )
 from edgepack.domain.errors import BadInputError
 
+Added: TypeAlias = Callable[[Path, int], Iterable[tuple[int, Token]]]
+"""Gives the tokens, with their ids below a size, that a directory's other files lay over SentencePiece's."""
+
 
 def sentencepiece(directory: Path, config: Config) -> Vocabulary | None:
+    """As most families keep it: special texts are recognized, and spaces kept, in added tokens."""
+    return read_sentencepiece(directory, config, _added_by_files)
+
+
+def read_sentencepiece(directory: Path, config: Config, added_by_files: Added) -> Vocabulary | None:
+    """The pieces of tokenizer.model, padded to `vocab_size`, under the added tokens."""
     path = directory / "tokenizer.model"
     if not path.is_file():
         return None
@@ -31,7 +41,7 @@ def sentencepiece(directory: Path, config: Config) -> Vocabulary | None:
     except (RuntimeError, OSError, ValueError) as error:  # ValueError: a piece that is not UTF-8
         raise BadInputError(f"{path}: not a SentencePiece model", hint=TOKENIZER_HINT) from error
     tokens += [padding(token_id) for token_id in range(len(tokens), size)]
-    for token_id, added in _added_by_files(directory, size):
+    for token_id, added in added_by_files(directory, size):
         tokens[token_id] = added
     require_bytes(path, tokens)
     return Vocabulary(model="llama", pre="default", tokens=tuple(tokens), scored=True, merged=False)
@@ -53,6 +63,14 @@ def _piece_type(pieces: "SentencePieceProcessor", token_id: int) -> TokenType:  
 
 def _added_by_files(directory: Path, size: int) -> Iterable[tuple[int, Token]]:
     """Tokens that added_tokens.json, then tokenizer_config.json, lay over SentencePiece's own."""
+    yield from tokens_of_added_json(directory, size)
+    for token_id, text, special in configured_tokens(directory):
+        if token_id < size:
+            yield token_id, added_token(text, special)
+
+
+def tokens_of_added_json(directory: Path, size: int) -> Iterable[tuple[int, Token]]:
+    """What added_tokens.json adds."""
     path = directory / "added_tokens.json"
     if path.is_file():
         for text, token_id in read_json(path).items():
@@ -60,6 +78,3 @@ def _added_by_files(directory: Path, size: int) -> Iterable[tuple[int, Token]]:
                 raise BadInputError(f"{path}: {text!r} has no token id", hint=TOKENIZER_HINT)
             if token_id < size:
                 yield token_id, Token(text, TokenType.USER_DEFINED, ADDED_SCORE)
-    for token_id, text, special in configured_tokens(directory):
-        if token_id < size:
-            yield token_id, added_token(text, special)
