@@ -27,6 +27,8 @@ class RawGguf:
             name, start = self._string(), self._at
             self.keys[name] = self._value(self._number("I"))
             self.raw[name] = self._data[start : self._at]
+        self.shapes: dict[str, tuple[int, ...]] = {}
+        """By tensor, slowest dimension first."""
         entries = [self._entry() for _ in range(tensor_count)]
         base = -(-self._at // _ALIGNMENT) * _ALIGNMENT
         self.tensors = [(name, type, base + offset, size) for name, type, offset, size in entries]
@@ -57,6 +59,7 @@ class RawGguf:
     def _entry(self) -> tuple[str, TensorType, int, int]:
         name = self._string()
         shape = [self._number("Q") for _ in range(self._number("I"))]
+        self.shapes[name] = tuple(reversed(shape))
         type = TensorType(self._number("I"))
         return name, type, self._number("Q"), type.row_bytes(shape[0]) * (prod(shape) // shape[0])
 

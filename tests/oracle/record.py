@@ -26,20 +26,27 @@ _OUTTYPE = {"BF16": "bf16", "F16": "f16", "F32": "f32"}
 
 def oracle(recipe: Recipe, checkpoint: Path, tools: argparse.Namespace) -> Iterator[tuple[str, dict[str, Any]]]:
     """(quantization, description) for every quantization edgepack makes."""
-    full = checkpoint.parent / f"{recipe.name}.full.gguf"
-    environment = {**os.environ, "PYTHONPATH": str(tools.llama_cpp / "gguf-py"), "HF_HUB_OFFLINE": "1"}
-    convert = [tools.python, tools.llama_cpp / "convert_hf_to_gguf.py", checkpoint, "--outfile", full]
-    _run([*convert, "--outtype", _OUTTYPE[recipe.outtype or recipe.dtype]], environment)
+    full = run_converter(recipe, checkpoint, tools)
     for quant in Quant:
         made = checkpoint.parent / f"{recipe.name}.{quant}.gguf"
-        _run([tools.quantize, full, made, quant.value, "2"], environment)
+        run([tools.quantize, full, made, quant.value, "2"])
         yield quant.value, describe(made)
         made.unlink()
 
 
-def _run(command: list[str | Path], environment: dict[str, str]) -> None:
+def run_converter(recipe: Recipe, checkpoint: Path, tools: argparse.Namespace) -> Path:
+    """The oracle's first step, in the checkpoint's own precision; returns the GGUF, beside the checkpoint."""
+    full = checkpoint.parent / f"{recipe.name}.full.gguf"
+    environment = {**os.environ, "PYTHONPATH": str(tools.llama_cpp / "gguf-py"), "HF_HUB_OFFLINE": "1"}
+    convert = [tools.python, tools.llama_cpp / "convert_hf_to_gguf.py", checkpoint, "--outfile", full]
+    run([*convert, "--outtype", _OUTTYPE[recipe.outtype or recipe.dtype]], environment=environment)
+    return full
+
+
+def run(command: list[str | Path], *, environment: dict[str, str] | None = None, cwd: Path | None = None) -> None:
+    """Run one of the oracle's programs; exits with what it said where it fails."""
     done = subprocess.run(
-        [str(word) for word in command], env=environment, capture_output=True, text=True, check=False
+        [str(word) for word in command], env=environment, cwd=cwd, capture_output=True, text=True, check=False
     )
     if done.returncode:
         raise SystemExit(f"{command[0]} failed:\n{done.stdout[-2000:]}{done.stderr[-4000:]}")
