@@ -74,14 +74,17 @@ def part(rows: Size, *, before: Size) -> Callable[[Config], RowOrder]:
 
 
 def decoder(
-    *layer_rows: Row, head: bool = True, norm_change: Callable[[Config], Change | None] | None = None
+    *layer_rows: Row,
+    head: bool = True,
+    norm_before: bool = True,
+    norm_change: Callable[[Config], Change | None] | None = None,
 ) -> tuple[Row, ...]:
     """The rows of a decoder: embedding, layers, final norm, and, if it may have one, a head unless it is tied."""
     embedding = Row(stored="model.embed_tokens.weight", written="token_embd.weight", shape=(vocabulary, hidden))
     norm = Row(stored="model.norm.weight", written="output_norm.weight", shape=(hidden,), change=norm_change)
     output = Row(stored="lm_head.weight", written="output.weight", shape=(vocabulary, hidden), optional=True)
     before = layer("input_layernorm.weight", "attn_norm.weight", hidden, change=norm_change)
-    return (embedding, norm, *((output,) if head else ()), before, *layer_rows)
+    return (embedding, norm, *((output,) if head else ()), *((before,) if norm_before else ()), *layer_rows)
 
 
 def one_more(_config: Config) -> Change:

@@ -104,7 +104,7 @@ GEMMA_KEYS: tuple[Key, ...] = (
 )
 """What Gemma 1 and 2 write instead."""
 
-DECODER_KEYS: tuple[Key, ...] = (
+_MOST_KEYS: tuple[Key, ...] = (
     Key("block_count", _UINT32, blocks.layers),
     Key("context_length", _UINT32, _context),
     Key("embedding_length", _UINT32, blocks.hidden),
@@ -124,8 +124,8 @@ DECODER_KEYS: tuple[Key, ...] = (
     Key("rope.freq_base_swa", _FLOAT32, blocks.sliding_rope_base),
     first("attention.layer_norm_rms_epsilon", _FLOAT32, ("rms_norm_eps", "norm_eps")),
     first("attention.layer_norm_epsilon", _FLOAT32, ("layer_norm_eps", "layer_norm_epsilon", "norm_epsilon")),
-    *HEAD_WIDTHS,
 )
+DECODER_KEYS: tuple[Key, ...] = (*_MOST_KEYS, *HEAD_WIDTHS)
 
 
 def space_prefix(config: Config) -> bool | None:
@@ -134,6 +134,9 @@ def space_prefix(config: Config) -> bool | None:
     settings = Config(path=path, table=read_json(path) if path.is_file() else {})
     return settings.flag("add_prefix_space") if settings.has("add_prefix_space") else None
 
+
+NARROW_DECODER_KEYS = _MOST_KEYS
+"""Those of a decoder whose heads share the hidden size, whatever its config says."""
 
 LLAMA_KEYS: tuple[Key, ...] = (
     Key("vocab_size", _UINT32, blocks.vocabulary),

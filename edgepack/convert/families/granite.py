@@ -1,0 +1,37 @@
+"""Granite 3.x: as LLaMA, with multipliers on embeddings, attention, residuals and logits."""
+
+from edgepack.convert.blocks import attention, decoder, gated_feed_forward, llama3_rope_factors
+from edgepack.convert.family import Family, KeyType
+from edgepack.convert.hyperparameters import (
+    LLAMA_KEYS,
+    NARROW_DECODER_KEYS,
+    NO_BOS_IN_SMALL_VOCABULARIES,
+    first,
+)
+from edgepack.convert.vocabularies.byte_level import byte_level
+from edgepack.convert.vocabularies.llama_json import llama_json
+from edgepack.convert.vocabularies.sentencepiece import sentencepiece
+
+GRANITE = Family(
+    architecture="granite",
+    classes={
+        "GraniteForCausalLM": {
+            "max_position_embeddings": 2048, "rms_norm_eps": 1e-6, "rope_theta": 10000.0, "vocab_size": 32000,
+            "embedding_multiplier": 1.0, "logits_scaling": 1.0, "residual_multiplier": 1.0,
+            "attention_multiplier": 1.0,
+        },
+    },
+    keys=(
+        *NARROW_DECODER_KEYS,
+        *LLAMA_KEYS[:2],
+        first("attention.scale", KeyType.FLOAT32, ("attention_multiplier",)),
+        first("embedding_scale", KeyType.FLOAT32, ("embedding_multiplier",)),
+        first("residual_scale", KeyType.FLOAT32, ("residual_multiplier",)),
+        first("logit_scale", KeyType.FLOAT32, ("logits_scaling",)),
+        *LLAMA_KEYS[2:],
+    ),
+    keys_after=(NO_BOS_IN_SMALL_VOCABULARIES,),
+    vocabularies=(sentencepiece, llama_json, byte_level),
+    rows=decoder(*attention(rotary=True, biased=False), *gated_feed_forward()),
+    generated=(llama3_rope_factors,),
+)  # fmt: skip
