@@ -1,7 +1,16 @@
 """OLMo 2: norms behind attention and feed-forward instead of before them, and over all query and key heads."""
 
-from edgepack.convert.blocks import attention, decoder, gated_feed_forward, hidden, key_value, layer, query
-from edgepack.convert.family import Family
+from edgepack.convert.blocks import (
+    attention,
+    decoder,
+    gated_feed_forward,
+    hidden,
+    key_value,
+    layer,
+    query,
+    vocabulary,
+)
+from edgepack.convert.family import Family, Row
 from edgepack.convert.hyperparameters import DECODER_KEYS
 from edgepack.convert.vocabularies.byte_level import byte_level
 
@@ -21,6 +30,6 @@ OLMO2 = Family(
         layer("post_attention_layernorm.weight", "post_attention_norm.weight", hidden),
         *gated_feed_forward()[1:],
         layer("post_feedforward_layernorm.weight", "post_ffw_norm.weight", hidden),
-        norm_before=False,
-    ),
+        head=False, norm_before=False,
+    ) + (Row(stored="lm_head.weight", written="output.weight", shape=(vocabulary, hidden)),),  # llama.cpp asks for it
 )  # fmt: skip

@@ -72,7 +72,7 @@ RECIPES: tuple[Recipe, ...] = (
     ),
     Recipe(
         name="olmo-2-awkward", vocabulary="gpt2", dtype="BF16", tensors=_olmo2, spread=0.08,
-        config=_config("Olmo2", "olmo2", **_NARROW, num_hidden_layers=2, tie_word_embeddings=True,
+        config=_config("Olmo2", "olmo2", **_NARROW, num_hidden_layers=2, tie_word_embeddings=False,
                        max_position_embeddings=4096),
     ),
     # Falcon3 is a LLaMA whose heads are wider than hidden/heads.
