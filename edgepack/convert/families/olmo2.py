@@ -30,6 +30,8 @@ OLMO2 = Family(
         layer("post_attention_layernorm.weight", "post_attention_norm.weight", hidden),
         *gated_feed_forward()[1:],
         layer("post_feedforward_layernorm.weight", "post_ffw_norm.weight", hidden),
+        # Never tied: llama.cpp asks for a head.
+        Row(stored="lm_head.weight", written="output.weight", shape=(vocabulary, hidden)),
         head=False, norm_before=False,
-    ) + (Row(stored="lm_head.weight", written="output.weight", shape=(vocabulary, hidden)),),  # llama.cpp asks for it
+    ),
 )  # fmt: skip
