@@ -70,7 +70,7 @@ CASES: tuple[Case, ...] = (
         left_out=("token_embd.weight", "output.weight"),
     ),
     Case(name="awkward-dat", recipe=AWKWARD, quants=tuple(Quant), matrix=write_legacy_matrix, left_out=_UNWEIGHED),
-    # Half of the tensors' weights come from the matrix of an older tool, and the head's from llama-imatrix --process-output.
+    # Here the head has importances too: llama-imatrix --process-output
     Case(
         name="regular-dat", recipe=REGULAR, quants=(Quant.Q4_0, Quant.Q3_K_M, Quant.IQ4_XS),
         matrix=write_legacy_matrix, left_out=_UNWEIGHED,
