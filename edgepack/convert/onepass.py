@@ -1,21 +1,15 @@
 """A checkpoint becomes one GGUF at its final types, in one pass, with no file between."""
 
-import errno
-import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import gguf
 
 from edgepack.convert.config import Config, read_config
-from edgepack.convert.family import Family, GeneratedTensor
-from edgepack.convert.following import Frontier, digest_behind
-from edgepack.convert.ggml import load_ggml
+from edgepack.convert.family import Family
+from edgepack.convert.filling import fill_file
 from edgepack.convert.imatrix import ImportanceMatrix, applied, matrix_keys
-from edgepack.convert.imatrix_file import Means
-from edgepack.convert.layout import Placed, add_tensors, write_head
+from edgepack.convert.layout import add_tensors, write_head
 from edgepack.convert.metadata import (
     write_hyperparameters,
     write_model_keys,
@@ -23,11 +17,9 @@ from edgepack.convert.metadata import (
     write_vocabulary_keys,
 )
 from edgepack.convert.safetensors import StoredTensor
-from edgepack.convert.slabs import SlabWriter, cut, fill_all
 from edgepack.convert.table import family_of
 from edgepack.convert.tensors import Source, match, stored_tensors
 from edgepack.convert.typeplan import Mixture, TypePlan
-from edgepack.domain.errors import NoSpaceError
 from edgepack.domain.progress import Progress
 from edgepack.domain.quant import Quant
 from edgepack.domain.tuning import TypeOverride
@@ -107,68 +99,7 @@ def write_gguf(
     if matrix:
         writer.kv_data[0].update(matrix_keys(matrix))
     placed, size = write_head(writer, path, tensors)
-    return _fill(placed, size, path, threads, progress, f"{conversion.name} {quant}", importances)
-
-
-def _fill(
-    placed: tuple[Placed, ...],
-    size: int,
-    path: Path,
-    threads: int,
-    progress: Progress,
-    label: str,
-    importances: Mapping[str, Means],
-) -> str:
-    ggml = load_ggml()
-    for type in {tensor.type for tensor in placed}:
-        ggml.prepare(type)
-    stored = [tensor for tensor in placed if isinstance(tensor.source.origin, StoredTensor)]
-    slabs = [slab for tensor in stored for slab in cut(tensor)]
-    # A slab's piece of the file ends where the next begins, padding and generated tensors between included.
-    frontier = Frontier([*(slab.start for slab in slabs[1:]), size])
-    with (
-        _opened({slab.origin.path for slab in slabs}) as sources,
-        _reserved(path, size) as target,
-        progress.bar(label, sum(slab.bytes_read for slab in slabs), "B") as bar,
-    ):
-        writer = SlabWriter(ggml, target, sources, importances)
-        for tensor in placed:
-            if isinstance(tensor.source.origin, GeneratedTensor):
-                writer.fill_generated(tensor)
-        with digest_behind(target, frontier) as digest:
-            fill_all(writer, slabs, threads=threads, done=frontier.reached, bar=bar)
-    return digest[0]
-
-
-@contextmanager
-def _opened(paths: set[Path]) -> Iterator[dict[str, int]]:
-    files = {str(path): os.open(path, os.O_RDONLY) for path in paths}
-    try:
-        yield files
-    finally:
-        for file in files.values():
-            os.close(file)
-
-
-@contextmanager
-def _reserved(path: Path, size: int) -> Iterator[int]:
-    """The output, with its disk space claimed before any work is done for it."""
-    file = os.open(path, os.O_RDWR)
-    try:
-        _reserve(file, path, size)
-        yield file
-    finally:
-        os.close(file)
-
-
-def _reserve(file: int, path: Path, size: int) -> None:
-    try:
-        os.posix_fallocate(file, 0, size)
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            os.ftruncate(file, size)  # a file system without fallocate
-            return
-        raise NoSpaceError(
-            f"{path.parent}: no space for {size:,} bytes of weights",
-            hint="free some space, or point EDGEPACK_HOME or --out at a larger disk",
-        ) from error
+    return fill_file(
+        placed, size, path, threads=threads, progress=progress, label=f"{conversion.name} {quant}",
+        importances=importances,
+    )  # fmt: skip
