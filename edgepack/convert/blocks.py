@@ -29,6 +29,17 @@ def layers(config: Config) -> int:
     return count
 
 
+def layer_kinds(config: Config, *kinds: str) -> tuple[str, ...]:
+    """What each layer of a hybrid is, as `layer_types` lists it.
+
+    Each of `kinds` must occur: llama.cpp ends the process where one of a hybrid's two memories is empty.
+    """
+    listed = config.texts("layer_types")
+    if len(listed) != layers(config) or set(listed) != set(kinds):
+        raise config.wrong("layer_types", f"{layers(config)} layers, some {' and some '.join(kinds)}", list(listed))
+    return listed
+
+
 def key_value_heads(config: Config) -> int:
     """Heads that keep keys and values; each serves an equal group of query heads."""
     count = config.count("num_key_value_heads") if config.has("num_key_value_heads") else heads(config)
@@ -109,16 +120,25 @@ def layer(
     )  # fmt: skip
 
 
+def unbiased_attention(*, rotary: bool) -> tuple[Row, ...]:
+    """Grouped-query attention without biases; `rotary` reorders q and k rows."""
+    q = rotary_pairs(heads) if rotary else None
+    k = rotary_pairs(key_value_heads) if rotary else None
+    return (
+        layer("self_attn.q_proj.weight", "attn_q.weight", query, hidden, order=q),
+        layer("self_attn.k_proj.weight", "attn_k.weight", key_value, hidden, order=k),
+        layer("self_attn.v_proj.weight", "attn_v.weight", key_value, hidden),
+        layer("self_attn.o_proj.weight", "attn_output.weight", hidden, query),
+    )
+
+
 def attention(*, rotary: bool, biased: bool) -> tuple[Row, ...]:
     """Grouped-query attention; `rotary` reorders q and k rows, `biased` says that q, k and v must have biases."""
     q = rotary_pairs(heads) if rotary else None
     k = rotary_pairs(key_value_heads) if rotary else None
     optional = not biased
     return (
-        layer("self_attn.q_proj.weight", "attn_q.weight", query, hidden, order=q),
-        layer("self_attn.k_proj.weight", "attn_k.weight", key_value, hidden, order=k),
-        layer("self_attn.v_proj.weight", "attn_v.weight", key_value, hidden),
-        layer("self_attn.o_proj.weight", "attn_output.weight", hidden, query),
+        *unbiased_attention(rotary=rotary),
         layer("self_attn.q_proj.bias", "attn_q.bias", query, optional=optional, order=q),
         layer("self_attn.k_proj.bias", "attn_k.bias", key_value, optional=optional, order=k),
         layer("self_attn.v_proj.bias", "attn_v.bias", key_value, optional=optional),
@@ -205,8 +225,11 @@ def long_rope_factors(
     return factors("long"), factors("short")
 
 
-def llama3_rope_factors(config: Config) -> GeneratedTensor | None:
-    """Llama 3's frequency factors, computed in float32 as the reference does: float64 gives other bits."""
+def llama3_rope_factors(config: Config, *, factor: float = 8.0) -> GeneratedTensor | None:
+    """Llama 3's frequency factors, computed in float32 as the reference does: float64 gives other bits.
+
+    The largest is `factor` where the checkpoint does not say it.
+    """
     rope = rope_settings(config)
     if (rope.text("rope_type") or "").lower() != "llama3":
         return None
@@ -214,7 +237,7 @@ def llama3_rope_factors(config: Config) -> GeneratedTensor | None:
     theta = np.float32(rope.positive("rope_theta") if rope.has("rope_theta") else 10000.0)
     steps = np.arange(0, width, 2, dtype=np.float32) / np.float32(width)
     frequencies = np.float32(1.0) / np.power(theta, steps, dtype=np.float32)
-    scale = _Llama3Scale(rope)
+    scale = _Llama3Scale(rope, factor)
     values = [scale.factor_of(frequency) for frequency in frequencies]
     return GeneratedTensor(name="rope_freqs.weight", values=np.array(values, dtype=np.float32))
 
@@ -222,8 +245,8 @@ def llama3_rope_factors(config: Config) -> GeneratedTensor | None:
 class _Llama3Scale:
     """The bounds between which a frequency's factor slides from 1 to `factor`."""
 
-    def __init__(self, rope: Config) -> None:
-        self.factor = rope.positive("factor") if rope.has("factor") else 8.0
+    def __init__(self, rope: Config, factor: float) -> None:
+        self.factor = rope.positive("factor") if rope.has("factor") else factor
         self.low = rope.positive("low_freq_factor") if rope.has("low_freq_factor") else 1.0
         self.high = rope.positive("high_freq_factor") if rope.has("high_freq_factor") else 4.0
         key = "original_max_position_embeddings"

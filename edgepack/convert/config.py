@@ -51,9 +51,9 @@ class Config:
         return names[0]
 
     def with_defaults(self, defaults: Mapping[str, object]) -> "Config":
-        """The same config over `defaults`; a null counts as silence, as in the classes themselves."""
-        said = {key: value for key, value in self.table.items() if value is not None}
-        return Config(path=self.path, table={**defaults, **said})
+        """The same config over `defaults`, which take the place of nulls too, as in the classes themselves."""
+        silent = {key: value for key, value in defaults.items() if not self.has(key)}
+        return Config(path=self.path, table={**self.table, **silent})
 
     def over(self, other: "Config") -> "Config":
         """What `other` says, and below it what this one does."""

@@ -1,6 +1,7 @@
 """What a family of architectures declares: its classes, its keys, its tensors. Knows no family."""
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -77,6 +78,8 @@ class Row:
     """Whether it may be absent (a bias, a tied head)."""
     layers: Callable[[Config, int], bool] | None = None
     """Which layers have it, where not all do."""
+    block: Size | None = None
+    """The layer that it is written to, where its stored name has no number."""
     order: Callable[[Config], RowOrder | None] | None = None
     change: Callable[[Config], Change | None] | None = None
     """Applied after `order`."""
@@ -102,6 +105,19 @@ def name_without_head(name: str) -> str | None:
     return None if name == "lm_head.weight" else plain_name(name)
 
 
+_SIGHT = re.compile(r"(model\.)?(vision_tower|visual|multi_modal_projector)\.")
+
+
+def text_part_name(name: str) -> str | None:
+    """As `plain_name`, in a model that sees as well; None for what it sees with."""
+    return None if _SIGHT.match(name) else plain_name(name.replace("language_model.", ""))
+
+
+def as_it_says(config: Config, _stored: Collection[str]) -> Config:
+    """The config itself: the names of the stored tensors tell nothing that it does not."""
+    return config
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Family:
     """One GGUF architecture and the checkpoint classes that become it."""
@@ -120,15 +136,25 @@ class Family:
     keys_after: tuple[Key, ...] = ()
     """Those that come behind the vocabulary."""
     generated: tuple[Callable[[Config], GeneratedTensor | None], ...] = ()
+    requires: tuple[Callable[[Config], None], ...] = ()
+    """What must hold for llama.cpp to compute what the class does; each raises BadInputError where it does not."""
     known_as: Callable[[str], str | None] = plain_name
     """The name by which `rows` know a stored tensor; None for one that nothing needs."""
+    noticed: Callable[[Config, Collection[str]], Config] = as_it_says
+    """The completed config, corrected by the names of the stored tensors where the oracle believes these."""
 
     def complete(self, config: Config) -> Config:
-        """`config` with its text part on top and its class's defaults below: the plain ones, then the computed."""
+        """`config` with its text part on top and its class's defaults below: the plain ones, then the computed.
+
+        Raises BadInputError where llama.cpp would compute something else.
+        """
         name = config.checkpoint_class
         if config.has("text_config"):
             config = config.over(config.section("text_config"))
         defaults = self.classes[name]
         plain = config.with_defaults({key: value for key, value in defaults.items() if not callable(value)})
         computed = {key: value(plain) for key, value in defaults.items() if callable(value)}
-        return plain.with_defaults(computed)
+        whole = plain.with_defaults(computed)
+        for check in self.requires:
+            check(whole)
+        return whole

@@ -272,9 +272,11 @@ def _added_tokens(tokenizer: Config, settings: Config, found: SpecialTokens, siz
 
 def _config_ids(directory: Path, found: SpecialTokens, size: int | None) -> None:
     config = _table(directory / "config.json")
+    text = config.section("text_config")
     for kind in (*_KINDS, "eot", "eom"):
         if kind in _KINDS or kind in found.texts:
-            _set(found, kind, config.table.get(f"{kind}_token_id"), size)
+            key = f"{kind}_token_id"
+            _set(found, kind, config.table[key] if config.has(key) else text.table.get(key), size)
 
 
 def _set(found: SpecialTokens, kind: str, token_id: object, size: int | None) -> None:

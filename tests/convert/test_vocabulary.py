@@ -165,6 +165,13 @@ def specials(directory: Path, *, merged: bool = False, size: int | None = 1000) 
     return read_special_tokens(directory, merged=merged, size=size)
 
 
+def test_the_text_part_of_a_config_gives_the_ids_that_the_whole_does_not(tmp_path: Path) -> None:
+    table = {"eos_token_id": [1, 106], "pad_token_id": None, "text_config": {"bos_token_id": 2, "pad_token_id": 3}}
+    (tmp_path / "config.json").write_text(json.dumps(table | {"unk_token_id": 4}))
+    found = read_special_tokens(tmp_path, merged=False, size=None)
+    assert found.ids == {"bos": 2, "unk": 4, "pad": 3}
+
+
 def test_config_gives_the_ids_that_the_tokenizer_does_not(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps({"bos_token_id": 7, "eos_token_id": [8, 9], "pad_token_id": 10}))
     json_form(tmp_path, added=(added("<s>", 1, special=True),))

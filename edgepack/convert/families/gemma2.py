@@ -1,29 +1,41 @@
 """Gemma 2: as Gemma 1, with norms behind attention and feed-forward too, soft caps, and windows."""
 
-from edgepack.convert.blocks import attention, decoder, gated_feed_forward, hidden, layer, one_more
-from edgepack.convert.family import Family, KeyType, name_without_head
-from edgepack.convert.hyperparameters import GEMMA_KEYS, NO_SPACE_PREFIX, first
+from edgepack.convert.blocks import decoder, gated_feed_forward, hidden, layer, one_more, unbiased_attention
+from edgepack.convert.family import Family, Key, KeyType, name_without_head
+from edgepack.convert.hyperparameters import GEMMA_KEYS, NO_SPACE_PREFIX
+from edgepack.convert.requirements import gemma_scale, only, rope_base, tanh_gelu, windows
 from edgepack.convert.vocabularies.sentencepiece import sentencepiece
+
+
+def _cap(key: str, usual: float) -> Key:
+    """A soft cap: where config.json is silent, the usual one; null would be none, which llama.cpp cannot compute."""
+    return Key(key, KeyType.FLOAT32, lambda config: config.positive(key) if key in config.table else usual)
+
 
 GEMMA2 = Family(
     architecture="gemma2",
     classes={
         "Gemma2ForCausalLM": {
             "max_position_embeddings": 8192, "rms_norm_eps": 1e-6, "vocab_size": 256000, "head_dim": 256,
-            "num_attention_heads": 8, "num_key_value_heads": 4, "sliding_window": 4096,
-            "attn_logit_softcapping": 50.0, "final_logit_softcapping": 30.0,
+            "num_attention_heads": 8, "num_key_value_heads": 4, "query_pre_attn_scalar": 256,
         },
     },
+    requires=(
+        tanh_gelu("hidden_activation"), gemma_scale(largest=46), rope_base(10000.0),
+        windows(turn=lambda _config: 2), only("tie_word_embeddings", True),
+        only("use_bidirectional_attention", False),
+    ),
     keys=(
         *GEMMA_KEYS,
-        first("attn_logit_softcapping", KeyType.FLOAT32, ("attn_logit_softcapping",)),
-        first("final_logit_softcapping", KeyType.FLOAT32, ("final_logit_softcapping",)),
-        first("attention.sliding_window", KeyType.UINT32, ("sliding_window",)),
+        _cap("attn_logit_softcapping", 50.0),
+        _cap("final_logit_softcapping", 30.0),
+        Key("attention.sliding_window", KeyType.UINT32,
+            lambda config: config.count("sliding_window") if "sliding_window" in config.table else 4096),
     ),
     keys_after=(NO_SPACE_PREFIX,),
     vocabularies=(sentencepiece,),
     rows=decoder(
-        *attention(rotary=False, biased=False),
+        *unbiased_attention(rotary=False),
         layer("post_attention_layernorm.weight", "post_attention_norm.weight", hidden, change=one_more),
         *gated_feed_forward(norm="pre_feedforward_layernorm", norm_change=one_more),
         layer("post_feedforward_layernorm.weight", "post_ffw_norm.weight", hidden, change=one_more),
