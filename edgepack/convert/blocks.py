@@ -103,6 +103,15 @@ def one_more(_config: Config) -> Change:
     return lambda rows, _first: rows + np.float32(1)
 
 
+def decay(_config: Config) -> Change:
+    """State spaces keep the logarithm of how fast they forget.
+
+    The oracle's float32 exponential is one bit off in one of a hundred values or more, by the processor's kind;
+    this one is the nearest.
+    """
+    return lambda rows, _first: -np.exp(rows.astype(np.float64)).astype(np.float32)
+
+
 def layer(
     stored: str,
     written: str,
@@ -185,6 +194,14 @@ def rope_settings(config: Config) -> Config:
     }
     said = {key: value for key, value in outer.items() if value is not None}
     return Config(path=config.path, table={**said, **named})
+
+
+def rotary_width(config: Config) -> int:
+    """Weights of each head that rotary embeddings turn, where they turn a part of it; so the Phi family counts."""
+    width = int(rope_settings(config).positive("partial_rotary_factor") * hidden(config)) // heads(config)
+    if width % 2 or not 0 < width <= head_width(config):
+        raise config.wrong("partial_rotary_factor", f"an even part of {head_width(config)}", width)
+    return width
 
 
 def sliding_rope_base(config: Config) -> float | None:

@@ -218,15 +218,17 @@ def _byte_level(directory: Path, source: Path, *, qwen: bool) -> int:
     return len(tokens)
 
 
-def _gpt2(directory: Path, vocabularies: Path, _recipe: Recipe) -> int:
+def _gpt2(directory: Path, vocabularies: Path, recipe: Recipe) -> int:
     """GPT-2's 50,257 tokens: the smallest byte-level vocabulary whose pre-tokenizer llama.cpp knows."""
     keys = keys_of(vocabularies / "ggml-vocab-gpt-2.gguf")
     tokens = keys["tokenizer.ggml.tokens"]
     level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
     end = {"id": 50256, "content": "<|endoftext|>", "single_word": False, "lstrip": False, "rstrip": False,
            "normalized": False, "special": True}  # fmt: skip
+    added = [end | {"id": index, "content": text, "normalized": True, "special": False}
+             for text, index in recipe.added.items()]  # fmt: skip
     tokenizer = {
-        "version": "1.0", "truncation": None, "padding": None, "added_tokens": [end], "normalizer": None,
+        "version": "1.0", "truncation": None, "padding": None, "added_tokens": [end, *added], "normalizer": None,
         "pre_tokenizer": level, "post_processor": level, "decoder": level,
         "model": {"type": "BPE", "dropout": None, "unk_token": None, "continuing_subword_prefix": "",
                   "end_of_word_suffix": "", "fuse_unk": False, "byte_fallback": False,
@@ -239,7 +241,7 @@ def _gpt2(directory: Path, vocabularies: Path, _recipe: Recipe) -> int:
         "add_prefix_space": False, "tokenizer_class": "GPT2Tokenizer", "chat_template": CHAT_TEMPLATE,
     }  # fmt: skip
     (directory / "tokenizer_config.json").write_text(json.dumps(settings))
-    return len(tokens)
+    return len(tokens) + len(added)
 
 
 def _begin_of_text(token_id: int) -> dict[str, Any]:

@@ -7,27 +7,27 @@ from edgepack.convert.blocks import decoder, feed_forward, heads, hidden, key_va
 from edgepack.convert.config import Config
 from edgepack.convert.family import Family, Key, KeyType
 from edgepack.convert.hyperparameters import first, original_context, rope_base
+from edgepack.convert.requirements import SILU, heads_fill_hidden, rope_types
 from edgepack.convert.vocabularies.phi3 import phi3
-
-
-def _rotary_width(config: Config) -> int:
-    rope = blocks.rope_settings(config)
-    part = rope.positive("partial_rotary_factor") if rope.has("partial_rotary_factor") else 1.0
-    return int(part * hidden(config)) // heads(config)
 
 
 def _attention_factor(config: Config) -> float | None:
     """By how much a stretched context sharpens attention (LongRoPE, arXiv:2402.13753, section 3.2)."""
-    rope = blocks.rope_settings(config)
-    if not rope.has("long_factor"):
+    if not blocks.rope_settings(config).has("long_factor"):
         return None
     original = original_context(config)
     scale = config.count("max_position_embeddings") / original
-    if scale <= 1:
-        return 1.0
-    if rope.text("rope_type") == "yarn":
-        return 0.1 * math.log(scale) + 1
-    return math.sqrt(1 + math.log(scale) / math.log(original))
+    return math.sqrt(1 + math.log(scale) / math.log(original)) if scale > 1 else 1.0
+
+
+def _long_or_plain(config: Config) -> None:
+    """LongRoPE, by whichever name its age gave it, comes with its factors and with the context that it stretches."""
+    rope = blocks.rope_settings(config)
+    rope_types("longrope", "su", "yarn")(config)
+    if rope.has("long_factor") != ((rope.text("rope_type") or "default") != "default"):
+        raise rope.wrong("long_factor", "LongRoPE's factors with its type", rope.table.get("long_factor"))
+    if rope.has("long_factor") and original_context(config) < 2:
+        raise rope.wrong("original_max_position_embeddings", "at least 2", original_context(config))
 
 
 PHI3 = Family(
@@ -36,8 +36,10 @@ PHI3 = Family(
         "Phi3ForCausalLM": {
             "max_position_embeddings": 4096, "original_max_position_embeddings": 4096, "rms_norm_eps": 1e-5,
             "rope_theta": 10000.0, "vocab_size": 32064, "num_attention_heads": 32, "num_key_value_heads": heads,
+            "partial_rotary_factor": 1.0,
         },
     },
+    requires=(SILU, heads_fill_hidden, _long_or_plain),
     keys=(
         first("context_length", KeyType.UINT32, ("max_position_embeddings",)),
         Key("rope.scaling.original_context_length", KeyType.UINT32, original_context),
@@ -47,7 +49,7 @@ PHI3 = Family(
         Key("attention.head_count", KeyType.UINT32, heads),
         Key("attention.head_count_kv", KeyType.UINT32, blocks.key_value_heads),
         first("attention.layer_norm_rms_epsilon", KeyType.FLOAT32, ("rms_norm_eps",)),
-        Key("rope.dimension_count", KeyType.UINT32, _rotary_width),
+        Key("rope.dimension_count", KeyType.UINT32, blocks.rotary_width),
         Key("rope.freq_base", KeyType.FLOAT32, rope_base),
         # No window is written as 0: so llama.cpp tells Phi-4 from Phi-3.
         Key("attention.sliding_window", KeyType.UINT32,
@@ -62,6 +64,6 @@ PHI3 = Family(
         layer("mlp.gate_up_proj.weight", "ffn_up.weight", lambda config: 2 * feed_forward(config), hidden),
         layer("mlp.down_proj.weight", "ffn_down.weight", hidden, feed_forward),
     ),
-    generated=long_rope_factors(_rotary_width),
+    generated=long_rope_factors(blocks.rotary_width),
     keys_before=(Key("rope.scaling.attn_factor", KeyType.FLOAT32, _attention_factor),),
 )  # fmt: skip

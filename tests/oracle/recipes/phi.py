@@ -1,4 +1,4 @@
-"""Phi-3, 3.5 and 4-mini: fused tensors, factors for long contexts, partial rotary, two kinds of vocabulary."""
+"""Phi-1 to 4-mini: biases, fused tensors, heads turned in part, factors for long contexts, three vocabularies."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -34,6 +34,28 @@ def _config(**sizes: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _phi2_tensors(config: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    hidden, wide, words = config["hidden_size"], 4 * config["hidden_size"], config["vocab_size"]
+    found: dict[str, tuple[int, ...]] = {"model.embed_tokens.weight": (words, hidden)}
+    weights = {"self_attn.q_proj": (hidden, hidden), "self_attn.k_proj": (hidden, hidden),
+               "self_attn.v_proj": (hidden, hidden), "self_attn.dense": (hidden, hidden), "mlp.fc1": (wide, hidden),
+               "mlp.fc2": (hidden, wide), "input_layernorm": (hidden,)}  # fmt: skip
+    named = {f"model.layers.{layer}.{name}": shape
+             for layer in range(config["num_hidden_layers"]) for name, shape in weights.items()}  # fmt: skip
+    for name, shape in {**named, "model.final_layernorm": (hidden,), "lm_head": (words, hidden)}.items():
+        found |= {f"{name}.weight": shape, f"{name}.bias": shape[:1]}
+    return found
+
+
+def _phi2_config(**sizes: Any) -> dict[str, Any]:
+    return {
+        "architectures": ["PhiForCausalLM"], "model_type": "phi", "hidden_act": "gelu_new", "bos_token_id": 50256,
+        "eos_token_id": 50256, "layer_norm_eps": 1e-5, "qk_layernorm": False, "rope_theta": 10000.0,
+        "rope_scaling": None, "max_position_embeddings": 2048, "tie_word_embeddings": False, "torch_dtype": "float16",
+        **sizes,
+    }  # fmt: skip
+
+
 def _long(pairs: int) -> dict[str, Any]:
     return {
         "type": "longrope", "short_factor": [1.0 + 0.01 * place for place in range(pairs)],
@@ -52,13 +74,13 @@ RECIPES: tuple[Recipe, ...] = (
         ),
         added={"<|endoftext|>": 700, "▁of text": 701},
     ),
-    # Phi-3.5's: factors for 128k tokens; rows that no block of 256 fits.
+    # Phi-3.5's: factors for 128k tokens, under LongRoPE's first name; rows that no block of 256 fits.
     Recipe(
         name="phi-3.5-awkward-f16", vocabulary="few-pieces", dtype="F16", tensors=_tensors, spread=0.08,
         config=_config(
             hidden_size=288, intermediate_size=352, num_hidden_layers=3, num_attention_heads=6,
             num_key_value_heads=3, max_position_embeddings=131072, original_max_position_embeddings=4096,
-            rope_theta=10000.0, rope_scaling=_long(24), sliding_window=262144,
+            rope_theta=10000.0, rope_scaling=_long(24) | {"type": "su"}, sliding_window=262144,
         ),
     ),
     # Phi-4-mini's: byte-level, tied, grouped heads, three quarters of each head turned, no window.
@@ -69,6 +91,24 @@ RECIPES: tuple[Recipe, ...] = (
             num_key_value_heads=2, max_position_embeddings=131072, original_max_position_embeddings=4096,
             rope_theta=10000.0, rope_scaling=_long(12), partial_rotary_factor=0.75, sliding_window=None,
             tie_word_embeddings=True, bos_token_id=50256, eos_token_id=50256, pad_token_id=50256,
+        ),
+    ),
+    # Phi-2's: runs of spaces and tabs behind GPT-2's tokens, more rows than tokens, a quarter of each head turned.
+    Recipe(
+        name="phi-2-seeded-f16", vocabulary="gpt2", dtype="F16", tensors=_phi2_tensors, spread=0.08,
+        config=_phi2_config(
+            hidden_size=128, intermediate_size=512, num_hidden_layers=3, num_attention_heads=2,
+            num_key_value_heads=2, partial_rotary_factor=0.25, vocab_size=51200,
+        ),
+        added={" " * (31 - place): 50257 + place for place in range(30)}
+        | {"\t" * (9 - place): 50287 + place for place in range(8)},
+    ),
+    # Phi-1.5's, silent where its class has defaults; rows that no block of 32 fits.
+    Recipe(
+        name="phi-1.5-awkward", vocabulary="gpt2", dtype="BF16", tensors=_phi2_tensors, spread=0.08,
+        config=_phi2_config(
+            hidden_size=72, intermediate_size=288, num_hidden_layers=2, num_attention_heads=3,
+            num_key_value_heads=None, torch_dtype="bfloat16",
         ),
     ),
 )  # fmt: skip
