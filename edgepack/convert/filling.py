@@ -39,7 +39,7 @@ def fill_file(
     # A slab's piece of the file ends where the next begins, padding and generated tensors between included.
     frontier = Frontier([*(slab.start for slab in slabs[1:]), size])
     with (
-        _opened({slab.origin.path for slab in slabs}) as sources,
+        _opened({path for tensor in stored for path in tensor.source.paths}) as sources,
         _reserved(path, size) as target,
         progress.bar(label, sum(slab.bytes_read for slab in slabs), "B") as bar,
     ):

@@ -32,7 +32,7 @@ def write_model_keys(directory: Path, name: str, family: Family, config: Config,
     for key in family.keys_before:
         _write_key(family.architecture, key, config, writer)
     writer.add_type(gguf.GGUFType.MODEL)
-    _general(directory, name, writer)
+    write_general(directory, name, writer)
     write_hyperparameters(family, config, writer)
 
 
@@ -67,7 +67,8 @@ def _write_key(architecture: str, key: Key, config: Config, writer: gguf.GGUFWri
         writer.kv_data[0][name] = gguf.GGUFValue(value, type)
 
 
-def _general(directory: Path, name: str, writer: gguf.GGUFWriter) -> None:
+def write_general(directory: Path, name: str, writer: gguf.GGUFWriter) -> None:
+    """Who made what lies in `directory`, as its model card and its name say; the writer holds all tensors."""
     total, shared, expert, experts = writer.get_total_parameter_count()
     metadata = _load_metadata(directory, name, total)
     if metadata.name is None:

@@ -5,9 +5,11 @@ from pathlib import Path
 
 import gguf
 
+from edgepack.convert.adapter import Adapter
 from edgepack.convert.config import Config, read_config
 from edgepack.convert.family import Family
 from edgepack.convert.filling import fill_file
+from edgepack.convert.fitting import fit, merged
 from edgepack.convert.imatrix import ImportanceMatrix, applied, matrix_keys
 from edgepack.convert.layout import add_tensors, write_head
 from edgepack.convert.metadata import (
@@ -55,12 +57,17 @@ class Conversion:
         return self.config.count("max_position_embeddings")
 
 
-def open_conversion(directory: Path, name: str) -> Conversion:
-    """Read config and tensor headers, and match them against their family; raises BadInputError."""
+def open_conversion(directory: Path, name: str, *, merge: Adapter | None = None) -> Conversion:
+    """Read config and tensor headers, and match them against their family; raises BadInputError.
+
+    With an adapter to merge it is the conversion of the merged model, saved in float32.
+    """
     config = read_config(directory)
     family = family_of(config)
     config = family.complete(config)
     sources = match(family, config, stored_tensors(directory))
+    if merge:
+        sources = merged(fit(merge, family, sources), sources)
     plan = plan_of(family, config, sources)
     return Conversion(directory=directory, name=name, family=family, config=config, plan=plan)
 

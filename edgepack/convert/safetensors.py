@@ -1,13 +1,20 @@
 """The safetensors format, distrusted: every offset, shape and size of a header is checked before any is used."""
 
 import json
+import os
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+
 from edgepack.domain.errors import BadInputError
+
+READABLE = ("BF16", "F16", "F32")
+"""The types whose values are converted."""
 
 # The reference implementation refuses longer headers too.
 _LONGEST_HEADER = 100_000_000
@@ -120,3 +127,37 @@ def _check_coverage(path: Path, tensors: list[StoredTensor], base: int, length: 
     if end != length:
         what = f"{end - length} bytes are missing" if end > length else f"{length - end} bytes belong to no tensor"
         raise BadInputError(f"{path}: {what} at the end", hint=_DOWNLOAD_AGAIN)
+
+
+def read_bytes(file: int, buffer: npt.NDArray[np.uint8], offset: int) -> None:
+    """Fill `buffer` from an open file; raises BadInputError where the file ends before."""
+    view = buffer.data
+    while view:
+        count = os.preadv(file, [view], offset)
+        if count == 0:
+            raise BadInputError("a checkpoint file became shorter while it was read", hint="fetch it again")
+        view, offset = view[count:], offset + count
+
+
+def read_block(tensor: StoredTensor, file: int, rows: slice, columns: slice) -> npt.NDArray[np.float32]:
+    """Some rows and columns of a matrix, as float32; its file is open as `file`."""
+    width = tensor.shape[1]
+    count, taken = rows.stop - rows.start, columns.stop - columns.start
+    raw = np.empty((count, taken * tensor.element_bytes), np.uint8)
+    start = tensor.offset + (rows.start * width + columns.start) * tensor.element_bytes
+    if taken == width:
+        read_bytes(file, raw.reshape(-1), start)
+    else:
+        for row in range(count):
+            read_bytes(file, raw[row], start + row * width * tensor.element_bytes)
+    return _widened(raw, tensor.dtype)
+
+
+def _widened(raw: npt.NDArray[np.uint8], dtype: str) -> npt.NDArray[np.float32]:
+    match dtype:
+        case "BF16":
+            return (raw.view(np.uint16).astype(np.uint32) << 16).view(np.float32)
+        case "F16":
+            return raw.view(np.float16).astype(np.float32)
+        case _:
+            return raw.view(np.float32)

@@ -12,7 +12,8 @@ import numpy.typing as npt
 from edgepack.convert.family import GeneratedTensor
 from edgepack.convert.ggml import Ggml
 from edgepack.convert.layout import Placed
-from edgepack.convert.safetensors import StoredTensor
+from edgepack.convert.merging import add_update
+from edgepack.convert.safetensors import StoredTensor, read_bytes
 from edgepack.domain.errors import BadInputError
 from edgepack.domain.progress import Bar
 from edgepack.domain.quant import TensorType
@@ -116,11 +117,18 @@ class SlabWriter:
     def fill_generated(self, tensor: Placed) -> None:
         """Write a tensor that was computed, not stored."""
         assert isinstance(tensor.source.origin, GeneratedTensor)
-        _write(self._target, tensor.source.origin.values.view(np.uint8), tensor.offset)
+        values, data = tensor.source.origin.values.reshape(-1), np.empty(tensor.size, np.uint8)
+        if tensor.type is TensorType.F32:
+            data = values.view(np.uint8)
+        else:
+            self._ggml.quantize(tensor.type, values, data, tensor.rows)
+        _write(self._target, data, tensor.offset)
 
     def fill(self, slab: Slab) -> int:
         """Bring one slab from the checkpoint to the GGUF; returns the bytes its weights have there."""
-        wide = self._change(slab, self._widen(slab, self._read(slab)))
+        wide = self._widen(slab, self._read(slab))
+        self._merge(slab, wide)
+        wide = self._change(slab, wide)
         _check_finite(slab, wide)
         _write(self._target, self._quantize(slab, wide), slab.start)
         return slab.bytes_read
@@ -134,7 +142,7 @@ class SlabWriter:
             first, count = int(taken.min()), int(taken.max() - taken.min()) + 1
         size = count * slab.stored_row
         raw = self._buffers.raw(size)
-        _read(self._sources[str(slab.origin.path)], raw, slab.origin.offset + first * slab.stored_row)
+        read_bytes(self._sources[str(slab.origin.path)], raw, slab.origin.offset + first * slab.stored_row)
         if order is None:
             return raw
         elements = raw.view(np.uint32 if slab.origin.element_bytes == 4 else np.uint16)
@@ -151,12 +159,18 @@ class SlabWriter:
                 return raw.view(np.float32)
         return wide
 
+    def _merge(self, slab: Slab, wide: npt.NDArray[np.float32]) -> None:
+        source, first, count = slab.tensor.source, slab.first_row, slab.rows
+        if source.update:
+            rows = source.order.rows[first : first + count] if source.order else np.arange(first, first + count)
+            add_update(source.update, wide.reshape(count, slab.columns), rows, self._sources)
+
     def _change(self, slab: Slab, wide: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         change = slab.tensor.source.change
         if change is None:
             return wide
         changed = change(wide.reshape(slab.rows, slab.columns), slab.first_row)
-        if slab.origin.dtype == "F16":
+        if slab.tensor.source.dtype == "F16":
             # The oracle computes in the checkpoint's float16, but in float32 where it holds bfloat16.
             changed = changed.astype(np.float16)
         return np.ascontiguousarray(changed, dtype=np.float32).reshape(-1)
@@ -171,7 +185,7 @@ class SlabWriter:
         if not self._ggml.is_valid(type, blocks):
             raise BadInputError(
                 f"{slab.origin.path}: tensor {slab.origin.name!r} has weights too large for {type.name}",
-                hint="choose another quantization (--quant BF16 holds them), or leave --imatrix away",
+                hint="choose a type that holds them, as BF16 does, or leave --imatrix away",
             )
         return blocks
 
@@ -227,15 +241,6 @@ def _check_finite(slab: Slab, wide: npt.NDArray[np.float32]) -> None:
             f"{slab.origin.path}: tensor {slab.origin.name!r} holds NaN or infinity",
             hint="the checkpoint is damaged or its training diverged: fetch it again, or use another revision",
         )
-
-
-def _read(file: int, buffer: npt.NDArray[np.uint8], offset: int) -> None:
-    view = buffer.data
-    while view:
-        count = os.preadv(file, [view], offset)
-        if count == 0:
-            raise BadInputError("a checkpoint file became shorter while it was read", hint="fetch it again")
-        view, offset = view[count:], offset + count
 
 
 def _write(file: int, data: npt.NDArray[np.uint8], offset: int) -> None:

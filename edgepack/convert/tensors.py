@@ -7,12 +7,12 @@ from math import prod
 from pathlib import Path
 
 from edgepack.convert import blocks
+from edgepack.convert.adapter import LowRank
 from edgepack.convert.config import Config, read_json
 from edgepack.convert.family import Change, Family, GeneratedTensor, Row, RowOrder
-from edgepack.convert.safetensors import StoredTensor, read_header
+from edgepack.convert.safetensors import READABLE, StoredTensor, read_header
 from edgepack.domain.errors import BadInputError
 
-READABLE = ("BF16", "F16", "F32")
 _SHARD = re.compile(r"model-\d+-of-\d+\.safetensors")
 _HEAD = "lm_head.weight"
 _FETCH_AGAIN = "fetch the checkpoint again; it is incomplete or damaged"
@@ -28,6 +28,22 @@ class Source:
     origin: StoredTensor | GeneratedTensor
     order: RowOrder | None = None
     change: Change | None = None
+    update: LowRank | None = None
+    """What an adapter adds to the stored matrix, before all else."""
+    widened: bool = False
+    """Whether the checkpoint counts as float32, as one that an adapter was merged into is saved."""
+
+    @property
+    def dtype(self) -> str:
+        """Of its values before they are written, by safetensors' names."""
+        return "F32" if self.widened or isinstance(self.origin, GeneratedTensor) else self.origin.dtype
+
+    @property
+    def paths(self) -> frozenset[Path]:
+        """The files that it is read from."""
+        stored = [self.origin] if isinstance(self.origin, StoredTensor) else []
+        halves = [self.update.a, self.update.b] if self.update else []
+        return frozenset(tensor.path for tensor in (*stored, *halves))
 
     @property
     def elements(self) -> int:

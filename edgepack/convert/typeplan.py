@@ -116,7 +116,7 @@ def stored_type(source: Source) -> TensorType:
     """What the oracle's first step makes of it: vectors and norms are float32, the rest stays as stored."""
     if len(source.shape) == 1 or source.name.endswith(_FLOAT32_ENDINGS) or not source.name.endswith(".weight"):
         return TensorType.F32
-    return _STORED[getattr(source.origin, "dtype", "F32")]
+    return _STORED[source.dtype]
 
 
 def _asked(skeleton: Path, mixture: Mixture) -> dict[str, TensorType]:
