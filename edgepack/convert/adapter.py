@@ -25,6 +25,12 @@ _HALVES = (
 # Kinds of initialisation that leave the base model's weights as they are; the others save what is of use with
 # weights that they changed only.
 _PLAIN_STARTS = ("gaussian", "orthogonal", "eva")
+# Settings of PEFT's LoRA under which the update is more, or another one, than scale * B @ A.
+_OTHER_KINDS = (
+    "use_dora", "use_qalora", "use_bdlora", "arrow_config", "kasa_config", "monteclora_config", "velora_config",
+    "layer_replication", "alora_invocation_tokens", "invocation_string", "target_parameters",
+    "trainable_token_indices",
+)  # fmt: skip
 _MERGE = "merge it into its base model with PEFT, and give that checkpoint instead"
 _DAMAGED = "the adapter is incomplete or damaged: copy it again from where it was trained"
 
@@ -101,7 +107,7 @@ def _settings(directory: Path) -> Config:
     config = Config(path=path, table=read_json(path))
     if config.text("peft_type") != "LORA":
         raise config.wrong("peft_type", "LORA", config.table.get("peft_type"))
-    for key in ("use_dora", "layer_replication", "alora_invocation_tokens", "invocation_string", "target_parameters"):
+    for key in _OTHER_KINDS:
         if config.table.get(key):
             raise BadInputError(f"{path}: {key}: this kind of LoRA is not converted", hint=_MERGE)
     start = config.table.get("init_lora_weights")
