@@ -6,7 +6,7 @@ from edgepack.convert import blocks
 from edgepack.convert.blocks import decoder, gated_feed_forward, hidden, layer, one_more, unbiased_attention
 from edgepack.convert.config import Config, read_json
 from edgepack.convert.family import Default, Family, Key, KeyType, text_part_name
-from edgepack.convert.hyperparameters import DECODER_KEYS, first
+from edgepack.convert.hyperparameters import DECODER_KEYS, first, rope_base
 from edgepack.convert.requirements import gemma_scale, only, rope_types, tanh_gelu, unable, windows
 from edgepack.convert.vocabularies.byte_level import byte_level
 from edgepack.convert.vocabularies.sentencepiece import sentencepiece
@@ -33,7 +33,7 @@ def _without_padding(directory: Path, config: Config) -> Vocabulary | None:
 _CLASS: dict[str, Default] = {
     "max_position_embeddings": 131072, "rms_norm_eps": 1e-6, "vocab_size": 262208, "head_dim": 256,
     "num_attention_heads": 8, "num_key_value_heads": 4, "query_pre_attn_scalar": 256, "sliding_window": 4096,
-    "rope_theta": 1e6, "rope_local_base_freq": 10000.0,
+    "rope_theta": 1e6, "rope_local_base_freq": 10000.0, "tie_word_embeddings": True,
 }  # fmt: skip
 
 GEMMA3 = Family(
@@ -46,6 +46,7 @@ GEMMA3 = Family(
     ),
     keys=(
         *DECODER_KEYS,
+        Key("rope.freq_base", KeyType.FLOAT32, lambda config: rope_base(config) or 1e6),
         first("final_logit_softcapping", KeyType.FLOAT32, ("final_logit_softcapping",)),
         Key("attention.sliding_window", KeyType.UINT32,
             lambda config: config.count("sliding_window") if _turn(config) > 1 else None),

@@ -10,6 +10,7 @@ from edgepack.convert.config import Config
 from edgepack.convert.families.phi2 import PHI2
 from edgepack.convert.families.phi3 import PHI3
 from edgepack.convert.family import Family
+from edgepack.convert.table import family_of
 from edgepack.convert.vocabularies.phi3 import phi3
 from edgepack.convert.vocabulary import Token, TokenType
 from edgepack.domain.errors import BadInputError
@@ -34,6 +35,45 @@ def written(config: Config) -> None:
         key.value(config)
     for make in PHI3.generated:
         make(config)
+
+
+# As published, less what no conversion asks for.
+_PHI_2 = {
+    "architectures": ["PhiForCausalLM"], "hidden_act": "gelu_new", "hidden_size": 2560, "intermediate_size": 10240,
+    "layer_norm_eps": 1e-05, "max_position_embeddings": 2048, "num_attention_heads": 32, "num_hidden_layers": 32,
+    "num_key_value_heads": 32, "partial_rotary_factor": 0.4, "qk_layernorm": False, "rope_scaling": None,
+    "rope_theta": 10000.0, "vocab_size": 51200,
+}  # fmt: skip
+_PHI_1_5 = {
+    **_PHI_2, "hidden_size": 2048, "intermediate_size": 8192, "num_hidden_layers": 24, "num_key_value_heads": None,
+    "partial_rotary_factor": 0.5,
+}  # fmt: skip
+_PHI_3 = {
+    "architectures": ["Phi3ForCausalLM"], "attention_bias": False, "hidden_act": "silu", "hidden_size": 3072,
+    "intermediate_size": 8192, "max_position_embeddings": 4096, "num_attention_heads": 32, "num_hidden_layers": 32,
+    "num_key_value_heads": 32, "original_max_position_embeddings": 4096, "rms_norm_eps": 1e-05,
+    "rope_scaling": None, "rope_theta": 10000.0, "sliding_window": 2047, "vocab_size": 32064,
+}  # fmt: skip
+_PHI_3_5 = {
+    **_PHI_3, "max_position_embeddings": 131072, "sliding_window": 262144,
+    "rope_scaling": {"type": "longrope", "short_factor": [1.0] * 48, "long_factor": [1.0] * 48},
+}  # fmt: skip
+_PHI_4_MINI = {
+    **_PHI_3_5, "num_attention_heads": 24, "num_key_value_heads": 8, "partial_rotary_factor": 0.75,
+    "lm_head_bias": False, "mlp_bias": False, "tie_word_embeddings": True, "vocab_size": 200064,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("table", "turned"), [(_PHI_2, 32), (_PHI_1_5, 32), (_PHI_3, 96), (_PHI_3_5, 96), (_PHI_4_MINI, 96)]
+)
+def test_published_configs_are_taken(table: dict[str, Any], turned: int) -> None:
+    config = Config(path=Path("config.json"), table=table)
+    family = family_of(config)
+    config = family.complete(config)
+    values = {key.name: key.value(config) for key in (*family.keys_before, *family.keys)}
+    assert values["rope.dimension_count"] == turned
+    assert all(make(config) is None for make in family.generated) == (config.table["rope_scaling"] is None)
 
 
 @pytest.mark.parametrize(

@@ -128,7 +128,7 @@ RECIPES: tuple[Recipe, ...] = (
         ),
         files={"tokenizer.json": _TOKENIZER},
     ),
-    # Layers by name, as the 270M lists them; a head of its own; rows that no block of 256 fits.
+    # Layers by name, and rotary settings by layers without their bases; a head of its own; no row of 256s.
     Recipe(
         name="gemma-3-awkward-f16", vocabulary="few-pieces", dtype="F16", tensors=_with_head, spread=0.08,
         config=_config(
@@ -136,6 +136,8 @@ RECIPES: tuple[Recipe, ...] = (
             num_key_value_heads=5, head_dim=48, query_pre_attn_scalar=48, final_logit_softcapping=20.0,
             layer_types=["sliding_attention"] * 5 + ["full_attention"], sliding_window=512,
             _sliding_window_pattern=6, use_bidirectional_attention=False, tie_word_embeddings=False,
+            rope_parameters={"full_attention": {"rope_type": "default"},
+                             "sliding_attention": {"rope_type": "default"}},
         ),
     ),
     # Gemma 3 4B's: the text within a model that sees, silent where its class has defaults, a scaled rotary base.
