@@ -14,7 +14,9 @@ from edgepack.convert.table import family_of
 from edgepack.convert.vocabularies.phi3 import phi3
 from edgepack.convert.vocabulary import Token, TokenType
 from edgepack.domain.errors import BadInputError
+from tests.fakes.checkpoints import Recipe, make_checkpoint
 from tests.fakes.demo_copy import DEMO
+from tests.fakes.gguf_raw import keys_of
 
 _SIZES = {
     "hidden_size": 64, "intermediate_size": 256, "num_hidden_layers": 2, "num_attention_heads": 4, "vocab_size": 300,
@@ -142,6 +144,23 @@ def test_phi_3_s_added_tokens_stay_as_they_stand(tmp_path: Path) -> None:
         Token("<|two|>", TokenType.USER_DEFINED, -1000.0),
         Token("last", TokenType.CONTROL, -1000.0),
     )
+
+
+def test_phi_3_s_vocabulary_is_the_one_that_llama_cpp_keeps(vocabularies: Path, tmp_path: Path) -> None:
+    """LLaMA's pieces under the added tokens as published, padded to the embedding, give ggml-vocab-phi-3.gguf's."""
+    kept = keys_of(vocabularies / "ggml-vocab-phi-3.gguf")
+    names = ("tokens", "token_type", "scores")
+    tokens, types, scores = (kept[f"tokenizer.ggml.{name}"] for name in names)
+    added = [*range(3), *range(32000, 32011)]
+    recipe = Recipe(name="phi", vocabulary="sentencepiece", dtype="F32", config={}, tensors=lambda _config: {})
+    directory = make_checkpoint(recipe, tmp_path / "phi", vocabularies)
+    entries = [{"id": token_id, "content": tokens[token_id], "special": types[token_id] == 3} for token_id in added]
+    (directory / "tokenizer.json").write_text(json.dumps({"added_tokens": entries}))
+    vocabulary = phi3(directory, Config(path=directory / "config.json", table={"vocab_size": 32064}))
+    assert vocabulary is not None
+    assert [token.text for token in vocabulary.tokens[:32011]] == tokens[:32011]
+    assert [token.type for token in vocabulary.tokens[:32011]] == types[:32011]
+    assert [token.score for token in vocabulary.tokens] == pytest.approx(scores)
 
 
 @pytest.mark.parametrize("entry", [{"id": "5", "content": "x"}, {"id": -1, "content": "x"}, {"id": 5}, "x"])
