@@ -99,11 +99,12 @@ def generate(
     *,
     max_tokens: int,
     threads: int,
+    adapter: Path | None = None,
     cpus: tuple[int, ...] | None = None,
     stop_text: str | None = None,
 ) -> Generation:
-    """Load a GGUF and let it go on after `prompt`, greedily; see `generate_each`."""
-    with opened(weights) as model:
+    """Load a GGUF and its adapter, if it has one, and let it go on after `prompt`, greedily; see `generate_each`."""
+    with opened(weights, adapter=adapter) as model:
         (generation,) = generate_each(
             model, [prompt], max_tokens=max_tokens, threads=threads, cpus=cpus, stop_text=stop_text
         )

@@ -28,6 +28,8 @@ class OpenModel:
     path: Path
     handle: int
     vocabulary: int
+    adapter: object | None = None
+    """llama.cpp's pointer to an adapter that every context of the model applies, if there is one."""
 
 
 class _ThreadpoolParams(ctypes.Structure):
@@ -67,10 +69,11 @@ def _listen(level: int, text: bytes, _data: object) -> None:
 
 
 @contextmanager
-def opened(weights: Path, *, vocabulary_only: bool = False) -> Iterator[OpenModel]:
+def opened(weights: Path, *, adapter: Path | None = None, vocabulary_only: bool = False) -> Iterator[OpenModel]:
     """The model of a GGUF, loaded as llama-bench loads it, or its metadata and vocabulary only.
 
-    Raises BadInputError for a file that llama.cpp cannot load, NoSpaceError when memory does not hold it.
+    `adapter` is the GGUF of a LoRA adapter. Raises BadInputError for a file that llama.cpp cannot load, NoSpaceError
+    when memory does not hold it.
     """
     if not weights.is_file():
         raise BadInputError(f"{weights}: no such file", hint="give the path of a GGUF file")
@@ -82,9 +85,22 @@ def opened(weights: Path, *, vocabulary_only: bool = False) -> Iterator[OpenMode
     if not handle:
         raise failure(f"{weights}: llama.cpp cannot load it", hint="check that the file is a whole GGUF")
     try:
-        yield OpenModel(native=native, path=weights, handle=handle, vocabulary=native.llama_model_get_vocab(handle))
+        yield OpenModel(
+            native=native, path=weights, handle=handle, vocabulary=native.llama_model_get_vocab(handle),
+            adapter=_adapter(native, handle, adapter) if adapter else None,
+        )  # fmt: skip
     finally:
         native.llama_model_free(handle)
+
+
+def _adapter(native: ModuleType, model: int, path: Path) -> object:
+    """Loaded for the model, which owns it from then on."""
+    if not path.is_file():
+        raise BadInputError(f"{path}: no such file", hint="give the path of an adapter's GGUF")
+    handle: object | None = native.llama_adapter_lora_init(model, str(path).encode())
+    if not handle:
+        raise failure(f"{path}: llama.cpp cannot load this adapter", hint="make it for this very model")
+    return handle
 
 
 @contextmanager
@@ -117,10 +133,19 @@ def context(
                 hint="free some memory, or take a smaller context",
             )
         try:
+            if model.adapter:
+                _apply(native, handle, model.adapter)
             native._lib.llama_attach_threadpool(ctypes.c_void_p(handle), ctypes.c_void_p(pool), ctypes.c_void_p(None))
             yield handle
         finally:
             native.llama_free(handle)
+
+
+def _apply(native: ModuleType, handle: int, adapter: object) -> None:
+    """Let a context add the whole of the adapter's update."""
+    adapters, scales = (native.llama_adapter_lora_p_ctypes * 1)(adapter), (ctypes.c_float * 1)(1.0)
+    status = native.llama_set_adapters_lora(handle, adapters, 1, scales)
+    assert status == 0, "llama.cpp loaded the adapter for this model"
 
 
 def decode(native: ModuleType, handle: int, tokens: "ctypes.Array[ctypes.c_int32]", count: int) -> None:
