@@ -18,6 +18,8 @@ EVIDENCE = "evidence"
 """The directory outside the payload; its own SHA256SUMS lies in it."""
 SCRIPTS = ("bench", "run", "selftest")
 LICENCES = "LICENSES"
+ADAPTER = "model/adapter.gguf"
+"""Where an adapter lies that is not merged into the weights."""
 OVER_3B = 3_000_000_000
 MANIFEST_LIMIT = 16 << 20
 """Bytes; a manifest names a few dozen files, and one that is larger is no manifest."""
@@ -71,6 +73,18 @@ class BundledModel:
     architecture: str
     parameters: int
     licence: LicenceName
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BundledAdapter:
+    """Which adapter the model has; `checkpoint` is the sha256 over the files that it was made from."""
+
+    name: str
+    origin: str
+    checkpoint: str
+    licence: LicenceName
+    merged: bool
+    """Whether it went into the weights, and so has no file of its own."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -136,6 +150,7 @@ class BundleFacts:
     profile: ProfileRef
     flags: RuntimeFlags
     provenance: Provenance
+    adapter: BundledAdapter | None = None
     plan: PredictedMemory | None = None
     runtime: RuntimeKind = RuntimeKind.HOST
     sample_prompt: str = "Say hello."
@@ -144,8 +159,9 @@ class BundleFacts:
     def __post_init__(self) -> None:
         if not is_safe_name(self.name):
             raise ValueError(f"bundle name {self.name!r} is not letters, digits and ._+- only")
-        if is_path(self.model.origin):
-            raise ValueError(f"origin {self.model.origin!r} is a path of this machine, not a name")
+        for origin in (self.model.origin, *([self.adapter.origin] if self.adapter else [])):
+            if is_path(origin):
+                raise ValueError(f"origin {origin!r} is a path of this machine, not a name")
         if not self.sample_prompt.isprintable() or not self.sample_prompt.strip():
             raise ValueError(f"sample prompt {self.sample_prompt!r} is not one line of text")
 
@@ -172,6 +188,8 @@ class Manifest:
     facts: BundleFacts
     weights: PayloadFile
     files: tuple[PayloadFile, ...]
+    adapter: PayloadFile | None = None
+    """The GGUF of an adapter that is not merged."""
 
     @property
     def licences(self) -> tuple[str, ...]:
@@ -185,8 +203,9 @@ class Manifest:
 
     @property
     def memory_needed(self) -> int:
-        """Bytes of free memory to run it: the plan's total, or the weights alone where nothing is planned."""
-        return self.facts.plan.total if self.facts.plan else self.weights.size
+        """Bytes of free memory to run it: the plan's total, or what is loaded where nothing is planned."""
+        loaded = self.weights.size + (self.adapter.size if self.adapter else 0)
+        return self.facts.plan.total if self.facts.plan else loaded
 
 
 def is_safe_name(name: str) -> bool:

@@ -8,6 +8,7 @@ from edgepack.domain.bundle import (
     MANIFEST,
     SCHEMA,
     SUMS,
+    BundledAdapter,
     BundledModel,
     BundleFacts,
     CacheType,
@@ -40,6 +41,8 @@ def manifest_json(manifest: Manifest) -> str:
 def _manifest_values(manifest: Manifest) -> dict[str, object]:
     facts, model = manifest.facts, manifest.facts.model
     pin = facts.provenance.llama_cpp
+    # Absent without an adapter: what bundles said before there were any, they say still.
+    adapter = {"adapter": _adapter_values(facts.adapter, manifest.adapter)} if facts.adapter else {}
     return {
         "schema": SCHEMA,
         "name": facts.name,
@@ -54,9 +57,8 @@ def _manifest_values(manifest: Manifest) -> dict[str, object]:
         "over_3b": facts.over_3b,
         "checkpoint": facts.checkpoint,
         "quantization": facts.quantization,
-        "weights": {
-            "path": manifest.weights.path, "size": manifest.weights.size, "sha256": manifest.weights.sha256,
-        },
+        "weights": _file_values(manifest.weights),
+        **adapter,
         "profile": {"name": facts.profile.name, "digest": facts.profile.digest},
         "flags": {
             "context": facts.flags.context,
@@ -78,6 +80,21 @@ def _manifest_values(manifest: Manifest) -> dict[str, object]:
         ],
         "licences": list(manifest.licences),
     }  # fmt: skip
+
+
+def _adapter_values(adapter: BundledAdapter, file: PayloadFile | None) -> dict[str, object]:
+    return {
+        "name": adapter.name,
+        "origin": adapter.origin,
+        "checkpoint": adapter.checkpoint,
+        "licence": {"name": adapter.licence.name, "spdx": adapter.licence.spdx},
+        "merged": adapter.merged,
+        "file": file and _file_values(file),
+    }
+
+
+def _file_values(file: PayloadFile) -> dict[str, object]:
+    return {"path": file.path, "size": file.size, "sha256": file.sha256}
 
 
 def parse_manifest(text: str, *, subject: str = MANIFEST) -> Manifest:
@@ -112,8 +129,11 @@ def _no_key_twice(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 def _manifest(table: Table) -> Manifest:
     files = _files(table)
-    facts = _facts(table)
-    manifest = Manifest(facts=facts, weights=_weights(table.table("weights"), files), files=files)
+    inner = table.table_or_none("adapter")
+    adapter, file = _adapter(inner, files) if inner else (None, None)
+    manifest = Manifest(
+        facts=_facts(table, adapter), weights=_listed(table.table("weights"), files), adapter=file, files=files
+    )
     _check_repeated(table, manifest)
     table.finish()
     return manifest
@@ -131,7 +151,8 @@ def _check_repeated(table: Table, manifest: Manifest) -> None:
     sizes.finish()
 
 
-def _weights(table: Table, files: tuple[PayloadFile, ...]) -> PayloadFile:
+def _listed(table: Table, files: tuple[PayloadFile, ...]) -> PayloadFile:
+    """The file that `table` says again."""
     path, size, sha256 = table.text("path"), table.whole("size"), _digest(table, "sha256")
     table.finish()
     found = next((file for file in files if file.path == path), None)
@@ -175,7 +196,22 @@ def _digest(table: Table, key: str) -> str:
     return digest
 
 
-def _facts(table: Table) -> BundleFacts:
+def _adapter(table: Table, files: tuple[PayloadFile, ...]) -> tuple[BundledAdapter, PayloadFile | None]:
+    file = table.table_or_none("file")
+    adapter = BundledAdapter(
+        name=table.text("name"),
+        origin=_origin(table),
+        checkpoint=_digest(table, "checkpoint"),
+        licence=_licence(table.table("licence")),
+        merged=table.flag("merged"),
+    )
+    if adapter.merged != (file is None):
+        table.fail("merged", "an adapter has a file exactly where it is not merged")
+    table.finish()
+    return adapter, _listed(file, files) if file else None
+
+
+def _facts(table: Table, adapter: BundledAdapter | None) -> BundleFacts:
     name = table.text("name")
     if not is_safe_name(name):
         table.fail("name", f"{name!r} is not letters, digits and ._+- only")
@@ -190,6 +226,7 @@ def _facts(table: Table) -> BundleFacts:
         profile=_profile(table.table("profile")),
         flags=_flags(table.table("flags")),
         provenance=_provenance(table.table("provenance")),
+        adapter=adapter,
         plan=_plan(table.table_or_none("plan")),
         runtime=table.choice("runtime", RuntimeKind),
         sample_prompt=prompt,
@@ -197,21 +234,29 @@ def _facts(table: Table) -> BundleFacts:
 
 
 def _model(table: Table) -> BundledModel:
-    origin = table.text("origin")
-    if is_path(origin):
-        table.fail("origin", f"{origin!r} is a path, not a name")
-    licence = table.table("licence")
     model = BundledModel(
         name=table.text("name"),
-        origin=origin,
+        origin=_origin(table),
         revision=table.text_or_none("revision"),
         architecture=table.text("architecture"),
         parameters=table.whole("parameters", least=1),
-        licence=LicenceName(name=licence.text_or_none("name"), spdx=licence.text_or_none("spdx")),
+        licence=_licence(table.table("licence")),
     )
-    licence.finish()
     table.finish()
     return model
+
+
+def _origin(table: Table) -> str:
+    origin = table.text("origin")
+    if is_path(origin):
+        table.fail("origin", f"{origin!r} is a path, not a name")
+    return origin
+
+
+def _licence(table: Table) -> LicenceName:
+    licence = LicenceName(name=table.text_or_none("name"), spdx=table.text_or_none("spdx"))
+    table.finish()
+    return licence
 
 
 def _profile(table: Table) -> ProfileRef:

@@ -38,9 +38,10 @@ def check(reader: BundleReader, bar: Bar) -> Checked:
     _complain([*_strangers(reader, expected), *_changed(reader, expected, bar)])
     manifest = read_manifest(reader)
     _complain([*_contradictions(manifest, expected), *_not_executable(reader, manifest)])
-    weights = file_in(reader, manifest.weights.path)
-    if weights is None or not next(reader.chunks(weights), b"").startswith(_GGUF):
-        _complain([f"no GGUF: {manifest.weights.path}"])
+    for gguf in (manifest.weights, *([manifest.adapter] if manifest.adapter else [])):
+        member = file_in(reader, gguf.path)
+        if member is None or not next(reader.chunks(member), b"").startswith(_GGUF):
+            _complain([f"no GGUF: {gguf.path}"])
     members = [member for member in reader.members if member.kind is Kind.FILE]
     return Checked(
         manifest=manifest,

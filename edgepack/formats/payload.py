@@ -2,10 +2,11 @@
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edgepack.domain.bundle import (
+    ADAPTER,
     EVIDENCE,
     LICENCES,
     MANIFEST,
@@ -41,6 +42,19 @@ class Source:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Large:
+    """A file too large to be held, by its bytes and their sha256."""
+
+    path: Path
+    size: int
+    sha256: str
+
+    def source(self, path: str) -> Source:
+        """The same file, for `path` in the bundle."""
+        return Source(file=PayloadFile(path=path, size=self.size, sha256=self.sha256), content=self.path)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Payload:
     """A bundle's files: manifest.json and SHA256SUMS first, so that a reader of a stream meets them first.
 
@@ -67,26 +81,24 @@ class Payload:
 def assemble(
     facts: BundleFacts,
     *,
-    weights: Path,
-    weights_size: int,
-    weights_sha256: str,
+    weights: Large,
+    adapter: Large | None = None,
     licences: Mapping[str, bytes],
     evidence: Mapping[str, bytes],
 ) -> Payload:
     """Every file of the bundle with its digest.
 
-    `licences` and `evidence` are bytes by file name. Raises ValueError for names that no bundle can hold.
+    `adapter` is the one that `facts` name, unless it is merged. `licences` and `evidence` are bytes by file name.
+    Raises ValueError for names that no bundle can hold.
     """
-    model = Source(
-        file=PayloadFile(path=f"model/{facts.name}.gguf", size=weights_size, sha256=weights_sha256),
-        content=weights,
-    )
-    draft = Manifest(facts=facts, weights=model.file, files=(model.file,))
-    small = scripts(facts, model.file, memory_needed=draft.memory_needed)
+    model = weights.source(f"model/{facts.name}.gguf")
+    added = adapter.source(ADAPTER) if adapter else None
+    draft = Manifest(facts=facts, weights=model.file, adapter=added.file if added else None, files=(model.file,))
+    small = scripts(draft)
     small |= {f"{LICENCES}/{name}": content for name, content in licences.items()}
-    small[SBOM] = sbom_json(facts, model.file).encode()
-    listed = sorted([model, *_sources(small)], key=lambda source: source.file.path)
-    manifest = Manifest(facts=facts, weights=model.file, files=tuple(source.file for source in listed))
+    small[SBOM] = sbom_json(draft).encode()
+    listed = sorted([model, *([added] if added else []), *_sources(small)], key=lambda source: source.file.path)
+    manifest = replace(draft, files=tuple(source.file for source in listed))
     first = _source(MANIFEST, manifest_json(manifest).encode())
     sums = _sums(SUMS, [first, *listed])
     return Payload(

@@ -6,11 +6,19 @@ Fields follow https://cyclonedx.org/docs/1.6/json/.
 import json
 from urllib.parse import quote
 
-from edgepack.domain.bundle import BundleFacts, LicenceName, PayloadFile, PinnedSource
+from edgepack.domain.bundle import BundledAdapter, BundleFacts, LicenceName, Manifest, PayloadFile, PinnedSource
 
 
-def sbom_json(facts: BundleFacts, weights: PayloadFile) -> str:
-    """The document's text: the bundle, the model in it with hash and licence, and what made it."""
+def sbom_json(manifest: Manifest) -> str:
+    """The document's text: the bundle, the model in it with hash and licence, its adapter, and what made it.
+
+    The manifest need not list all files yet.
+    """
+    facts = manifest.facts
+    components = [_model(facts, manifest.weights)]
+    if facts.adapter:
+        components.append(_adapter(facts.adapter, manifest.adapter))
+    refs = [str(component["bom-ref"]) for component in components]
     document = {
         "bomFormat": "CycloneDX",
         "specVersion": "1.6",
@@ -19,8 +27,8 @@ def sbom_json(facts: BundleFacts, weights: PayloadFile) -> str:
             "tools": {"components": [_edgepack(facts), _pin(facts.provenance.llama_cpp)]},
             "component": {"type": "application", "bom-ref": "bundle", "name": facts.name},
         },
-        "components": [_model(facts, weights)],
-        "dependencies": [{"ref": "bundle", "dependsOn": ["model"]}, {"ref": "model"}],
+        "components": components,
+        "dependencies": [{"ref": "bundle", "dependsOn": refs}, *({"ref": ref} for ref in refs)],
     }
     return json.dumps(document, indent=2, sort_keys=True) + "\n"
 
@@ -41,15 +49,12 @@ def _model(facts: BundleFacts, weights: PayloadFile) -> dict[str, object]:
         "name": model.name,
         "hashes": _hashes(weights.sha256),
         "modelCard": {"modelParameters": {"modelArchitecture": model.architecture}},
-        "properties": [
-            {"name": f"edgepack:{name}", "value": value}
-            for name, value in (
-                ("file", weights.path),
-                ("origin", model.origin),
-                ("parameters", str(model.parameters)),
-                ("quantization", facts.quantization or "as delivered"),
-            )
-        ],
+        "properties": _properties(
+            ("file", weights.path),
+            ("origin", model.origin),
+            ("parameters", str(model.parameters)),
+            ("quantization", facts.quantization or "as delivered"),
+        ),
     }
     if model.revision:
         component["version"] = model.revision
@@ -60,6 +65,28 @@ def _model(facts: BundleFacts, weights: PayloadFile) -> dict[str, object]:
         repository = quote(model.origin, safe="/")
         component["purl"] = f"pkg:huggingface/{repository}@{quote(model.revision.lower(), safe='')}"
     return component
+
+
+def _adapter(adapter: BundledAdapter, file: PayloadFile | None) -> dict[str, object]:
+    component: dict[str, object] = {
+        "type": "machine-learning-model",
+        "bom-ref": "adapter",
+        "name": adapter.name,
+        "properties": _properties(
+            ("file", file.path if file else "merged into the model"),
+            ("origin", adapter.origin),
+            ("checkpoint", adapter.checkpoint),
+        ),
+    }
+    if file:
+        component["hashes"] = _hashes(file.sha256)
+    if licences := _licences(adapter.licence):
+        component["licenses"] = licences
+    return component
+
+
+def _properties(*pairs: tuple[str, str]) -> list[dict[str, str]]:
+    return [{"name": f"edgepack:{name}", "value": value} for name, value in pairs]
 
 
 def _licences(licence: LicenceName) -> list[dict[str, object]]:

@@ -3,24 +3,25 @@
 import re
 from importlib.resources import files
 
-from edgepack.domain.bundle import SCRIPTS, BundleFacts, PayloadFile
+from edgepack.domain.bundle import SCRIPTS, Manifest
 
 
-def scripts(facts: BundleFacts, weights: PayloadFile, *, memory_needed: int) -> dict[str, bytes]:
-    """Each script's bytes by its name.
+def scripts(manifest: Manifest) -> dict[str, bytes]:
+    """Each script's bytes by its name, for a manifest that need not list all files yet.
 
-    `memory_needed` is in bytes. What is filled in is digits and safe names, which need no quotes, and the
-    sample prompt, which gets them.
+    What is filled in is digits and safe names, which need no quotes, and the sample prompt, which gets them.
     """
+    facts = manifest.facts
     values = {
         "NAME": facts.name,
-        "WEIGHTS": weights.path,
+        "WEIGHTS": manifest.weights.path,
+        "ADAPTER": manifest.adapter.path if manifest.adapter else "",
         "CONTEXT": str(facts.flags.context),
         "THREADS": str(facts.flags.threads),
         "MICRO_BATCH": str(facts.flags.micro_batch),
         "CACHE_TYPE": facts.flags.cache_type,
         "PROMPT": _quoted(facts.sample_prompt),
-        "NEED_KIB": str(-(-memory_needed // 1024)),
+        "NEED_KIB": str(-(-manifest.memory_needed // 1024)),
     }
     return {name: _filled(_template(name), values).encode() for name in SCRIPTS}
 

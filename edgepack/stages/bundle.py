@@ -14,7 +14,7 @@ from edgepack.domain.progress import Progress
 from edgepack.formats.directory import write_directory
 from edgepack.formats.opening import open_bundle, read_manifest
 from edgepack.formats.partial import one_maker, partial_directory, remove_stale
-from edgepack.formats.payload import WRITTEN_AT, Payload, assemble
+from edgepack.formats.payload import WRITTEN_AT, Large, Payload, assemble
 from edgepack.formats.reader import BundleReader
 from edgepack.formats.standing import evidence_stands, payload_stands
 from edgepack.formats.tar import tar_size, write_tar
@@ -39,7 +39,11 @@ class BundleContents:
     facts: BundleFacts
     weights: Path
     weights_sha256: str | None = None
+    adapter: Path | None = None
+    """The GGUF of the adapter that `facts` name, unless it is merged."""
     licence_files: tuple[Path, ...] = ()
+    adapter_licence_files: tuple[Path, ...] = ()
+    """Their names get `adapter-` before them."""
     evidence: Mapping[str, bytes] = field(default_factory=dict)
 
 
@@ -71,26 +75,34 @@ def write_bundle(contents: BundleContents, *, destination: Path, format: Format,
 
 def _assembled(contents: BundleContents, progress: Progress) -> Payload:
     try:
-        licences = {safe_name(path.name): path.read_bytes() for path in contents.licence_files}
-        size = contents.weights.stat().st_size
-        sha256 = contents.weights_sha256 or _digest(contents.weights, size, progress)
+        licences = {name: path.read_bytes() for name, path in _licence_names(contents)}
+        weights = _large(contents.weights, contents.weights_sha256, progress)
+        adapter = _large(contents.adapter, None, progress) if contents.adapter else None
     except OSError as error:
         what = f"{error.filename}: cannot be read: {error.strerror}"
         raise BadInputError(what, hint="check the path and who may read it") from error
-    if len(licences) != len(contents.licence_files):
+    if len(licences) != len(list(_licence_names(contents))):
         raise BadInputError(f"two licence files have one name in {LICENCES}/", hint="give them different names")
     try:
         return assemble(
-            contents.facts, weights=contents.weights, weights_size=size, weights_sha256=sha256,
-            licences=licences, evidence=contents.evidence,
-        )  # fmt: skip
+            contents.facts, weights=weights, adapter=adapter, licences=licences, evidence=contents.evidence
+        )
     except ValueError as error:
         raise BadInputError(str(error), hint="use letters, digits and ._+- only in names") from error
 
 
-def _digest(weights: Path, size: int, progress: Progress) -> str:
-    with progress.bar("digest of the weights", size, "B") as bar:
-        return sha256_of(weights, advance=bar.advance)
+def _licence_names(contents: BundleContents) -> Iterator[tuple[str, Path]]:
+    """Each licence file with the name that it gets."""
+    yield from ((safe_name(path.name), path) for path in contents.licence_files)
+    yield from ((safe_name(f"adapter-{path.name}"), path) for path in contents.adapter_licence_files)
+
+
+def _large(path: Path, sha256: str | None, progress: Progress) -> Large:
+    size = path.stat().st_size
+    if sha256 is None:
+        with progress.bar(f"digest of {path.name}", size, "B") as bar:
+            sha256 = sha256_of(path, advance=bar.advance)
+    return Large(path=path, size=size, sha256=sha256)
 
 
 def _place(payload: Payload, destination: Path, format: Format, progress: Progress) -> None:

@@ -58,9 +58,9 @@ def verify(bundle: Path, *, run_model: bool, progress: Progress) -> Verdict:
             checked = check(reader, bar)
         answer = None
         if run_model:
-            with _weights(reader, bundle, checked.manifest, progress) as weights:
+            with _loadable(reader, bundle, checked.manifest, progress) as (weights, adapter):
                 progress.step("asking the model")
-                answer = _answer(weights, checked.manifest)
+                answer = _answer(weights, adapter, checked.manifest)
     return Verdict(
         path=bundle, manifest=checked.manifest, format=reader.format, payload_digest=checked.payload_digest,
         files=checked.files, size=checked.size, answer=answer,
@@ -68,18 +68,26 @@ def verify(bundle: Path, *, run_model: bool, progress: Progress) -> Verdict:
 
 
 @contextmanager
-def _weights(reader: BundleReader, bundle: Path, manifest: Manifest, progress: Progress) -> Iterator[Path]:
-    """The bundle's weights as a file: the one in the directory, or a copy of the tar's, removed afterwards."""
+def _loadable(
+    reader: BundleReader, bundle: Path, manifest: Manifest, progress: Progress
+) -> Iterator[tuple[Path, Path | None]]:
+    """Weights and adapter as files: those in the directory, or copies of the tar's, removed afterwards."""
+    weights, adapter = manifest.weights.path, manifest.adapter.path if manifest.adapter else None
     if reader.format is Format.DIR:
-        yield bundle / manifest.weights.path
+        yield bundle / weights, bundle / adapter if adapter else None
         return
-    member = file_in(reader, manifest.weights.path)
-    assert member is not None, "check() has seen it"
     with _scratch(bundle) as scratch:
-        require_space(scratch, member.size, "unpacking the weights")
-        with progress.bar("unpack the weights", member.size, "B") as bar:
-            extract_file(reader, member, scratch / "weights.gguf", bar=bar)
-        yield scratch / "weights.gguf"
+        for path in (weights, *([adapter] if adapter else [])):
+            _unpack(reader, path, scratch, progress)
+        yield scratch / weights, scratch / adapter if adapter else None
+
+
+def _unpack(reader: BundleReader, path: str, scratch: Path, progress: Progress) -> None:
+    member = file_in(reader, path)
+    assert member is not None, "check() has seen it"
+    require_space(scratch, member.size, f"unpacking {path}")
+    with progress.bar(f"unpack {path}", member.size, "B") as bar:
+        extract_file(reader, member, scratch / path, bar=bar)
 
 
 @contextmanager
@@ -94,7 +102,7 @@ def _scratch(bundle: Path) -> Iterator[Path]:
             yield Path(scratch_name)
 
 
-def _answer(weights: Path, manifest: Manifest) -> Answer:
+def _answer(weights: Path, adapter: Path | None, manifest: Manifest) -> Answer:
     from edgepack.engines.llamacpp import ChatMessage, chat_prompt, generate
 
     prompt = manifest.facts.sample_prompt
@@ -104,7 +112,7 @@ def _answer(weights: Path, manifest: Manifest) -> Answer:
         ready, chat = prompt, False
     threads = max(1, min(manifest.facts.flags.threads, len(big_cpus())))
     try:
-        said = generate(weights, ready, max_tokens=_MOST_TOKENS, threads=threads)
+        said = generate(weights, ready, adapter=adapter, max_tokens=_MOST_TOKENS, threads=threads)
     except BadInputError as error:
         what = f"{manifest.weights.path}: the model does not run: {error.what}"
         raise VerificationError(what, hint="make the bundle again from its checkpoint") from error

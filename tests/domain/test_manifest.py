@@ -21,12 +21,17 @@ from edgepack.domain.bundle import (
 )
 from edgepack.domain.errors import BadInputError
 from edgepack.domain.manifest import manifest_json, parse_manifest
-from tests.formats.bundles import FACTS
+from tests.formats.bundles import ADAPTER, FACTS
 
 WEIGHTS = PayloadFile(path="model/tiny.gguf", size=5, sha256="a" * 64)
 RUN = PayloadFile(path="run", size=7, sha256="b" * 64, executable=True)
 LICENCE = PayloadFile(path="LICENSES/LICENSE", size=3, sha256="c" * 64)
 MANIFEST = Manifest(facts=FACTS, weights=WEIGHTS, files=(LICENCE, WEIGHTS, RUN))
+LORA = PayloadFile(path="model/adapter.gguf", size=4, sha256="d" * 64)
+WITH_ADAPTER = Manifest(
+    facts=replace(FACTS, adapter=ADAPTER), weights=WEIGHTS, adapter=LORA, files=(LICENCE, LORA, WEIGHTS, RUN)
+)
+WITH_MERGED = replace(MANIFEST, facts=replace(FACTS, adapter=replace(ADAPTER, merged=True)))
 VALUES: dict[str, Any] = json.loads(manifest_json(MANIFEST))
 SCHEMA = Path(__file__).parents[2] / "docs" / "schemas" / "manifest.schema.json"
 
@@ -65,6 +70,38 @@ def test_optional_facts_may_be_absent() -> None:
     facts = replace(FACTS, plan=None, checkpoint=None, quantization=None, model=model)
     manifest = replace(MANIFEST, facts=facts)
     assert parse_manifest(manifest_json(manifest)) == manifest
+
+
+@pytest.mark.parametrize("manifest", [WITH_ADAPTER, WITH_MERGED])
+def test_an_adapter_is_read_again_and_follows_the_schema(manifest: Manifest) -> None:
+    text = manifest_json(manifest)
+    assert parse_manifest(text) == manifest
+    jsonschema.validate(json.loads(text), json.loads(SCHEMA.read_text()))
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "says"),
+    [
+        (("adapter", "merged"), True, "a file exactly where it is not merged"),
+        (("adapter", "file"), None, "a file exactly where it is not merged"),
+        (("adapter", "file", "sha256"), "0" * 64, "differs from the one among the files"),
+        (("adapter", "file", "path"), "model/other.gguf", "is not among the files"),
+        (("adapter", "origin"), "/home/me/lora", "is a path, not a name"),
+        (("adapter", "rank"), 8, "unknown key"),
+    ],
+)
+def test_an_adapter_that_contradicts_itself_is_refused(place: tuple[str, ...], value: object, says: str) -> None:
+    values = json.loads(manifest_json(WITH_ADAPTER))
+    inner = values
+    for key in place[:-1]:
+        inner = inner[key]
+    inner[place[-1]] = value
+    with pytest.raises(BadInputError, match=says):
+        parse_manifest(text_of(values))
+
+
+def test_without_an_adapter_the_manifest_does_not_speak_of_one() -> None:
+    assert "adapter" not in VALUES
 
 
 def test_the_text_has_sorted_keys_two_spaces_and_a_final_newline() -> None:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from edgepack.domain.bundle import (
+    BundledAdapter,
     BundledModel,
     BundleFacts,
     Format,
@@ -40,6 +41,10 @@ FACTS = BundleFacts(
     plan=PredictedMemory(parts=(("compute", 1024), ("kv_cache", 2048), ("weights", 4096))),
     sample_prompt='What\'s "it" & $HOME?',
 )
+ADAPTER = BundledAdapter(
+    name="tiny-lora", origin="directory:tiny-lora", checkpoint="f" * 64, merged=False,
+    licence=LicenceName(name="mit", spdx=None),
+)  # fmt: skip
 EVIDENCE = {"measurement.json": b'{"tokens": 1}\n'}
 
 
@@ -54,23 +59,34 @@ def contents(
     directory: Path,
     *,
     weights: Path | None = None,
+    adapter: Path | None = None,
     facts: BundleFacts = FACTS,
     evidence: Mapping[str, bytes] = EVIDENCE,
 ) -> BundleContents:
-    """Contents whose files lie in `directory`."""
+    """Contents whose files lie in `directory`; an adapter's facts are ADAPTER's."""
     weights = weights or fake_gguf(directory / "blob")
     licence = directory / "LICENSE"
     licence.write_text("Do as you like.\n")
-    return BundleContents(facts=facts, weights=weights, licence_files=(licence,), evidence=evidence)
+    if adapter:
+        facts = replace(facts, adapter=ADAPTER)
+    return BundleContents(
+        facts=facts, weights=weights, adapter=adapter, licence_files=(licence,), evidence=evidence,
+        adapter_licence_files=(licence,) if adapter else (),
+    )  # fmt: skip
 
 
 def make_bundle(
-    directory: Path, format: Format = Format.DIR, *, weights: Path | None = None, facts: BundleFacts = FACTS
+    directory: Path,
+    format: Format = Format.DIR,
+    *,
+    weights: Path | None = None,
+    adapter: Path | None = None,
+    facts: BundleFacts = FACTS,
 ) -> Bundle:
     """A good bundle in `directory`/out, made from files beside it."""
     directory.mkdir(parents=True, exist_ok=True)
     name = facts.name + (".tar" if format is Format.TAR else "")
-    made = contents(directory, weights=weights, facts=facts)
+    made = contents(directory, weights=weights, adapter=adapter, facts=facts)
     return write_bundle(made, destination=directory / "out" / name, format=format, progress=Silent())
 
 

@@ -6,27 +6,31 @@ from typing import Any
 
 import pytest
 
-from edgepack.domain.bundle import BundleFacts, LicenceName, PayloadFile
+from edgepack.domain.bundle import BundleFacts, LicenceName, Manifest, PayloadFile
 from edgepack.formats.sbom import sbom_json
-from tests.formats.bundles import FACTS
+from tests.formats.bundles import ADAPTER, FACTS
 
 WEIGHTS = PayloadFile(path="model/tiny.gguf", size=5, sha256="a" * 64)
 
 
+def text_of(facts: BundleFacts, adapter: PayloadFile | None = None) -> str:
+    return sbom_json(Manifest(facts=facts, weights=WEIGHTS, adapter=adapter, files=(WEIGHTS,)))
+
+
 def model_of(facts: BundleFacts) -> dict[str, Any]:
-    document = json.loads(sbom_json(facts, WEIGHTS))
+    document = json.loads(text_of(facts))
     (model,) = document["components"]
     assert isinstance(model, dict)
     return model
 
 
 def test_it_says_which_version_of_cyclonedx_it_is() -> None:
-    document = json.loads(sbom_json(FACTS, WEIGHTS))
+    document = json.loads(text_of(FACTS))
     assert (document["bomFormat"], document["specVersion"], document["version"]) == ("CycloneDX", "1.6", 1)
 
 
 def test_it_has_no_time_and_no_serial_number() -> None:
-    assert not {"timestamp", "serialNumber"} & set(sbom_json(FACTS, WEIGHTS).split('"'))
+    assert not {"timestamp", "serialNumber"} & set(text_of(FACTS).split('"'))
 
 
 def test_the_model_has_the_weights_hash_and_the_hubs_address() -> None:
@@ -55,3 +59,13 @@ def test_the_licence_is_an_identifier_an_expression_or_a_name(
 ) -> None:
     facts = replace(FACTS, model=replace(FACTS.model, licence=LicenceName(name=name, spdx=spdx)))
     assert model_of(facts).get("licenses") == expected
+
+
+@pytest.mark.parametrize("merged", [True, False])
+def test_an_adapter_is_a_model_of_its_own_with_a_hash_unless_it_is_merged(merged: bool) -> None:
+    file = None if merged else PayloadFile(path="model/adapter.gguf", size=3, sha256="b" * 64)
+    document = json.loads(text_of(replace(FACTS, adapter=replace(ADAPTER, merged=merged)), file))
+    adapter = document["components"][1]
+    assert (adapter["name"], adapter["licenses"]) == ("tiny-lora", [{"license": {"name": "mit"}}])
+    assert adapter.get("hashes") == (None if merged else [{"alg": "SHA-256", "content": "b" * 64}])
+    assert document["dependencies"][0]["dependsOn"] == ["model", "adapter"]

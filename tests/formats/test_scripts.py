@@ -11,7 +11,7 @@ import pytest
 
 from edgepack.domain.bundle import SCRIPTS
 from tests.formats.bundles import FACTS, make_bundle, with_prompt
-from tests.formats.tiny_model import write_tiny_gguf
+from tests.formats.tiny_model import write_tiny_adapter, write_tiny_gguf
 
 SHELLS = {
     name: words
@@ -90,6 +90,14 @@ def call(
     )  # fmt: skip
 
 
+@pytest.fixture(scope="module")
+def adapted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with an adapter."""
+    directory = tmp_path_factory.mktemp("with an adapter")
+    weights, adapter = write_tiny_gguf(directory / "tiny.gguf"), write_tiny_adapter(directory / "lora.gguf")
+    return make_bundle(directory, weights=weights, adapter=adapter, facts=with_prompt("Say hello.")).path
+
+
 shells = pytest.mark.parametrize("shell", list(SHELLS))
 
 
@@ -112,6 +120,50 @@ def test_a_model_without_a_chat_template_goes_on_with_the_text(tmp_path: Path, p
     done = call(SH, made.path / "run", "one", path=path, EDGEPACK_PYTHON=sys.executable)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()
+
+
+def test_an_adapter_is_loaded_by_the_bindings(bundle: Path, adapted: Path, path: Path) -> None:
+    """With it the model says something else, and bench measures both."""
+    said = [
+        call(SH, made / "run", "Say hello.", path=path, EDGEPACK_PYTHON=sys.executable) for made in (bundle, adapted)
+    ]
+    assert [done.returncode for done in said] == [0, 0], said[1].stderr
+    assert said[0].stdout != said[1].stdout
+    assert call(SH, adapted / "selftest", path=path, EDGEPACK_PYTHON=sys.executable).stdout == said[1].stdout
+    measured = call(SH, adapted / "bench", path=path, EDGEPACK_CTX="32", EDGEPACK_PYTHON=sys.executable)
+    assert (measured.returncode, len(measured.stdout.splitlines())) == (0, 2), measured.stderr
+
+
+@shells
+@pytest.mark.parametrize("words", [("x",), ()])
+def test_an_adapter_is_given_to_programs_as_one_word(
+    shell: str, words: tuple[str, ...], adapted: Path, path: Path
+) -> None:
+    program(path, "llama-completion", FAKE_PROGRAM)
+    done = call(shell, adapted / "run", *words, path=path)
+    assert done.returncode == 0
+    assert f"<--lora><{adapted}/model/adapter.gguf><-c>" in done.stdout
+
+
+@shells
+def test_a_server_gets_the_adapter_too(shell: str, adapted: Path, path: Path) -> None:
+    program(path, "llama-server", FAKE_SERVER)
+    words = json.loads(call(shell, adapted / "run", path=path).stdout)
+    assert words[words.index("--lora") + 1] == f"{adapted}/model/adapter.gguf"
+
+
+def test_llama_bench_takes_no_adapter_which_is_said(adapted: Path, path: Path) -> None:
+    program(path, "llama-bench", FAKE_PROGRAM)
+    done = call(SH, adapted / "bench", path=path)
+    assert "--lora" not in done.stdout
+    assert "measured without it" in done.stderr
+
+
+def test_a_path_that_llama_cpp_would_take_for_two_is_refused(adapted: Path, path: Path, tmp_path: Path) -> None:
+    shutil.copytree(adapted, tmp_path / "one,two")
+    done = call(SH, tmp_path / "one,two" / "run", "x", path=path)
+    assert done.returncode == 2
+    assert "comma" in done.stderr
 
 
 PROMPT = "She said \"hi\" \\ \\n back,\n\ttab, ünïcödé 🙂 %s $HOME `id` 'x'  end"
@@ -283,7 +335,9 @@ def test_bench_takes_llama_bench_where_there_is_one(bundle: Path, path: Path) ->
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
-def test_shellcheck_has_nothing_to_say(script: str, bundle: Path) -> None:
+@pytest.mark.parametrize("which", ["bundle", "adapted"])
+def test_shellcheck_has_nothing_to_say(script: str, which: str, request: pytest.FixtureRequest) -> None:
+    bundle: Path = request.getfixturevalue(which)
     if not shutil.which("shellcheck"):
         pytest.skip("no shellcheck here")
     done = subprocess.run(

@@ -8,7 +8,7 @@ import pytest
 from edgepack.domain.bundle import Format
 from edgepack.domain.errors import BadInputError
 from edgepack.domain.progress import Silent
-from edgepack.formats.payload import WRITTEN_AT, assemble
+from edgepack.formats.payload import WRITTEN_AT, Large, assemble
 from edgepack.formats.tar import _header, tar_size, write_tar
 from tests.formats.bundles import FACTS, fake_gguf, make_bundle
 
@@ -47,9 +47,8 @@ def test_tar_reads_what_was_written_to_the_last_byte(tmp_path: Path) -> None:
 
 def test_the_size_is_known_to_suffice_before_writing(tmp_path: Path) -> None:
     bundle = make_bundle(tmp_path, Format.TAR)
-    payload = assemble(
-        FACTS, weights=tmp_path / "blob", weights_size=70_000, weights_sha256="0" * 64, licences={}, evidence={}
-    )
+    weights = Large(path=tmp_path / "blob", size=70_000, sha256="0" * 64)
+    payload = assemble(FACTS, weights=weights, licences={}, evidence={})
     assert bundle.path.stat().st_size <= tar_size(payload) + 4096
 
 
@@ -63,7 +62,7 @@ def test_paths_of_any_length_are_read_back_by_tar(tmp_path: Path, length: int) -
 
 @pytest.mark.parametrize("size", [69_999, 70_001])
 def test_weights_that_change_while_they_are_read_are_an_error(tmp_path: Path, size: int) -> None:
-    weights = fake_gguf(tmp_path / "blob", size=size)
-    payload = assemble(FACTS, weights=weights, weights_size=70_000, weights_sha256="0" * 64, licences={}, evidence={})
+    weights = Large(path=fake_gguf(tmp_path / "blob", size=size), size=70_000, sha256="0" * 64)
+    payload = assemble(FACTS, weights=weights, licences={}, evidence={})
     with Silent().bar("", None, "B") as bar, pytest.raises(BadInputError, match="no longer the 70000 bytes"):
         write_tar(payload, tmp_path / "x.tar", bar)

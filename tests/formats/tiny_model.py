@@ -10,6 +10,27 @@ _HIDDEN, _FFN, _LAYERS, _HEADS = 64, 128, 2, 2
 CONTEXT = 256
 
 
+def write_tiny_adapter(path: Path, *, seed: int = 2) -> Path:
+    """A LoRA adapter for it, which makes it say something else."""
+    import gguf
+    import numpy as np
+
+    random = np.random.default_rng(seed)
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_type(gguf.GGUFType.ADAPTER)
+    writer.add_string(gguf.Keys.Adapter.TYPE, "lora")
+    writer.add_float32(gguf.Keys.Adapter.LORA_ALPHA, 8.0)
+    for layer in range(_LAYERS):
+        for half, shape in (("a", (4, _HIDDEN)), ("b", (_HIDDEN, 4))):
+            values = random.normal(0, 0.3, shape).astype(np.float32)
+            writer.add_tensor(f"blk.{layer}.attn_output.weight.lora_{half}", values)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
 def write_tiny_gguf(path: Path, *, chat_template: str | None = CHAT_TEMPLATE, seed: int = 1) -> Path:
     """Write it, the same bytes for the same seed."""
     import gguf

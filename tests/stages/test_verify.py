@@ -11,7 +11,7 @@ from edgepack.domain.errors import BadInputError, VerificationError
 from edgepack.domain.progress import Silent
 from edgepack.stages.verify import Verdict, verify
 from tests.formats.bundles import FACTS, fake_gguf, make_bundle
-from tests.formats.tiny_model import write_tiny_gguf
+from tests.formats.tiny_model import write_tiny_adapter, write_tiny_gguf
 
 
 @pytest.fixture(scope="module")
@@ -91,3 +91,27 @@ def test_a_tar_on_a_disk_that_is_not_ours_is_verified_too(made: Path) -> None:
         assert verdict(Path(f"{made}.tar")).answer is not None
     finally:
         made.parent.chmod(0o755)
+
+
+@pytest.mark.parametrize("format", list(Format))
+def test_the_model_is_asked_with_its_adapter(tmp_path: Path, format: Format) -> None:
+    """Out of a directory and out of a tar; without it the model says something else."""
+    weights, adapter = write_tiny_gguf(tmp_path / "tiny.gguf"), write_tiny_adapter(tmp_path / "lora.gguf")
+    made = [
+        make_bundle(tmp_path / name, format, weights=weights, adapter=path)
+        for name, path in (("with", adapter), ("without", None))
+    ]
+    answers = [verify(bundle.path, run_model=True, progress=Silent()).answer for bundle in made]
+    assert answers[0]
+    assert answers[1]
+    assert answers[0].text != answers[1].text
+    (licences,) = {verify(made[0].path, run_model=False, progress=Silent()).manifest.licences}
+    assert licences == ("LICENSES/LICENSE", "LICENSES/adapter-LICENSE")
+
+
+def test_an_adapter_that_is_no_gguf_is_named(tmp_path: Path) -> None:
+    adapter = tmp_path / "lora.gguf"
+    adapter.write_bytes(b"no GGUF at all")
+    made = make_bundle(tmp_path, weights=write_tiny_gguf(tmp_path / "tiny.gguf"), adapter=adapter)
+    with pytest.raises(VerificationError, match=r"no GGUF: model/adapter\.gguf"):
+        verify(made.path, run_model=False, progress=Silent())
