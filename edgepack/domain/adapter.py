@@ -29,3 +29,13 @@ class AdapterChoice:
     type: AdapterType = AdapterType.F16
     """Of its matrices where it is not merged. Half of float32's bytes on the device; what float16 cannot hold is
     far below what weights of any quantization hold, or is refused."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AdapterWeights:
+    """The GGUF of an adapter: where it lies, its bytes and their sha256."""
+
+    path: Path
+    sha256: str
+    size: int
+    type: AdapterType

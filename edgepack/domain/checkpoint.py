@@ -48,7 +48,7 @@ class Checkpoint:
     @property
     def terms(self) -> tuple[Path, ...]:
         """Its licence files."""
-        return tuple(self.path(file.name) for file in self.files if _TERMS.match(file.name))
+        return tuple(self.path(file.name) for file in self.files if is_terms(file.name))
 
     def path(self, name: str) -> Path:
         """Where the file of that name lies."""
@@ -86,7 +86,12 @@ def needed_files(names: Collection[str], *, read_index: Callable[[], str], where
 
 
 def _is_companion(name: str) -> bool:
-    return name in _COMPANIONS or _TERMS.match(name) is not None
+    return name in _COMPANIONS or is_terms(name)
+
+
+def is_terms(name: str) -> bool:
+    """Whether a file of that name says under which terms the weights are given."""
+    return _TERMS.match(name) is not None
 
 
 def _plain(name: str, where: str) -> str:

@@ -142,6 +142,8 @@ class MeasuredWeights:
     quant: str | None
     architecture: str
     parameters: int
+    adapter: str | None = None
+    """sha256 of the adapter's GGUF that was applied; None for the model alone."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

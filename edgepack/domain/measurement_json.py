@@ -103,7 +103,7 @@ def _weights(table: Table) -> MeasuredWeights:
     weights = MeasuredWeights(
         name=table.text("name"), sha256=table.text("sha256"), size=table.whole("size"),
         quant=table.text_or_none("quant"), architecture=table.text("architecture"),
-        parameters=table.whole("parameters"),
+        parameters=table.whole("parameters"), adapter=table.text_or_none("adapter"),
     )  # fmt: skip
     table.finish()
     return weights

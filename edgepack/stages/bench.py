@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
 
+from edgepack.domain.adapter import AdapterWeights
 from edgepack.domain.errors import DeviceError
 from edgepack.domain.measurement import (
     BUSY_LIMIT,
@@ -79,11 +80,12 @@ def bench(
     workload: Workload,
     threads: tuple[int, ...] | None,
     progress: Progress,
+    adapter: AdapterWeights | None = None,
     patience: Patience | None = None,
     strict: bool = False,
     root: Path = ROOT,
 ) -> Measurement:
-    """Measure `weights` at the best of `threads`, or of 1 to all big cores, pinned to those.
+    """Measure `weights`, with `adapter`, at the best of `threads`, or of 1 to all big cores, pinned to those.
 
     A series that is not stable is measured again; one that stays so is kept and says why, or with `strict`
     ends in DeviceError. Raises BadInputError for what llama.cpp cannot load, NoSpaceError out of memory.
@@ -98,7 +100,7 @@ def bench(
     )  # fmt: skip
     before = _look(this)
     progress.step(f"load {weights.name}")
-    with opened(weights.path) as model:
+    with opened(weights.path, adapter=adapter.path if adapter else None) as model:
         sweep = _sweep(this, model, candidates, workload)
         chosen = best_threads(sweep) if sweep else candidates[0]
         progress.step(f"measure with {_threads(chosen)}")
@@ -106,7 +108,7 @@ def bench(
         conditions = _conditions(this, before)
     series = tuple(kept for kept, _ in settled)
     return Measurement(
-        date=before.date, weights=_measured(weights), runtime=runtime(), conditions=conditions,
+        date=before.date, weights=_measured(weights, adapter), runtime=runtime(), conditions=conditions,
         workload=workload, threads=chosen, cpus=pinned, series=series, sweep=sweep,
         rejected=tuple(one for _, rejected in settled for one in rejected),
         unstable_because=_judged(weights, series, strict, progress),
@@ -222,9 +224,10 @@ def _conditions(this: _Bench, before: _Before) -> Conditions:
     )
 
 
-def _measured(weights: Weights) -> MeasuredWeights:
+def _measured(weights: Weights, adapter: AdapterWeights | None) -> MeasuredWeights:
     return MeasuredWeights(
         name=weights.name, sha256=weights.sha256, size=weights.size,
         quant=None if weights.quant is None else weights.quant.value,
         architecture=weights.architecture, parameters=weights.parameters,
+        adapter=adapter.sha256 if adapter else None,
     )  # fmt: skip
