@@ -11,6 +11,7 @@ from pathlib import Path
 import gguf
 
 from edgepack.convert.config import Config, read_json
+from edgepack.convert.tokenizer_settings import read_tokenizer_settings
 from edgepack.domain.errors import BadInputError
 
 _SPACE = "\u0120"
@@ -37,7 +38,7 @@ class SpecialTokens:
 def read_special_tokens(directory: Path, *, merged: bool, size: int | None) -> SpecialTokens:
     """Read the tokenizer's files; ids at or above `size` are dropped where it is given."""
     found = SpecialTokens()
-    tokenizer = _table(directory / "tokenizer.json")
+    tokenizer = _tokenizer(directory / "tokenizer.json", merged=merged)
     settings = _table(directory / "tokenizer_config.json")
     found.texts = {kind: text for kind in _KINDS if (text := _text(settings.table.get(f"{kind}_token")))}
     if tokenizer.table:
@@ -65,6 +66,12 @@ def write_special_tokens(found: SpecialTokens, writer: gguf.GGUFWriter) -> None:
 
 
 _KEY_NAMES = {"unk": "unknown", "sep": "seperator", "pad": "padding"}  # llama.cpp's spelling
+
+
+def _tokenizer(path: Path, *, merged: bool) -> Config:
+    if merged or not path.is_file():
+        return _table(path)
+    return Config(path=path, table=read_tokenizer_settings(path))
 
 
 def _table(path: Path) -> Config:
