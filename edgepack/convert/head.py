@@ -14,6 +14,11 @@ import gguf
 from edgepack.domain.errors import BadInputError
 from edgepack.domain.quant import TensorType
 
+
+class RawValue(gguf.GGUFValue):
+    """A key's value whose bytes stand already as they do in a GGUF."""
+
+
 _MAGIC, _VERSION = b"GGUF", 3
 _FORMS = {
     gguf.GGUFValueType.UINT8: "B",
@@ -75,6 +80,8 @@ def _type_name(value: gguf.GGUFValue) -> str:
 
 def _value(value: gguf.GGUFValue) -> bytes:
     head = struct.pack("<I", value.type)
+    if isinstance(value, RawValue):
+        return head + bytes(value.value)
     if value.type is gguf.GGUFValueType.STRING:
         return head + _string(value.value)
     if value.type is gguf.GGUFValueType.ARRAY:

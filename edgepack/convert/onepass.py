@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import gguf
 
@@ -56,6 +57,38 @@ class Conversion:
     def context_length(self) -> int:
         return self.config.count("max_position_embeddings")
 
+    def write_keys(self, writer: gguf.GGUFWriter) -> None:
+        """All that the GGUF says of the model but how it is quantized; the writer holds all tensors."""
+        write_model_keys(self.directory, self.name, self.family, self.config, writer)
+        write_vocabulary_keys(self.directory, self.family, self.config, writer)
+
+
+class Convertible(Protocol):
+    """What a quantized GGUF is made of, known but for the weights' values."""
+
+    @property
+    def name(self) -> str:
+        """The model's."""
+
+    @property
+    def architecture(self) -> str:
+        """By llama.cpp's name."""
+
+    @property
+    def parameters(self) -> int:
+        """Weights, counted."""
+
+    @property
+    def context_length(self) -> int:
+        """Tokens that the model was made for."""
+
+    @property
+    def plan(self) -> TypePlan:
+        """Its tensors, and their types for every quantization."""
+
+    def write_keys(self, writer: gguf.GGUFWriter) -> None:
+        """Add all that it says of itself but how it is quantized."""
+
 
 def open_conversion(directory: Path, name: str, *, merge: Adapter | None = None) -> Conversion:
     """Read config and tensor headers, and match them against their family; raises BadInputError.
@@ -82,7 +115,7 @@ def plan_of(family: Family, config: Config, sources: list[Source]) -> TypePlan:
 
 
 def write_gguf(
-    conversion: Conversion,
+    conversion: Convertible,
     quant: Quant,
     path: Path,
     *,
@@ -100,8 +133,7 @@ def write_gguf(
     importances = applied(matrix, tensors)
     writer = gguf.GGUFWriter(None, conversion.architecture)
     add_tensors(writer, tensors)
-    write_model_keys(conversion.directory, conversion.name, conversion.family, conversion.config, writer)
-    write_vocabulary_keys(conversion.directory, conversion.family, conversion.config, writer)
+    conversion.write_keys(writer)
     write_quant_keys(quant, writer)
     if matrix:
         writer.kv_data[0].update(matrix_keys(matrix))

@@ -128,7 +128,7 @@ def match(family: Family, config: Config, stored: Mapping[str, StoredTensor]) ->
         )
     generated = (make(config) for make in family.generated)
     extra = (_generated(tensor) for tensor in generated if tensor is not None)
-    return sorted([*(source for _, source in found), *extra], key=_written_order)
+    return sorted([*(source for _, source in found), *extra], key=written_order)
 
 
 def _known(family: Family, stored: Mapping[str, StoredTensor]) -> Iterator[tuple[str, StoredTensor]]:
@@ -187,6 +187,7 @@ def _taken(shape: tuple[int, ...], order: RowOrder | None) -> tuple[int, ...]:
     return (len(order.rows), *shape[1:]) if order else shape
 
 
-def _written_order(source: Source) -> tuple[int, str]:
+def written_order(source: Source) -> tuple[int, str]:
+    """By layer, then name: as llama-quantize writes them."""
     layer = re.match(r"blk\.(\d+)\.", source.name)
     return (int(layer[1]) if layer else -1, source.name)

@@ -10,10 +10,11 @@ from edgepack.domain.bundle import PinnedSource
 @cache
 def llama_cpp_pin() -> PinnedSource:
     """The pinned archive of llama-cpp-python, which holds the llama.cpp that everything here uses."""
-    package = Path(__file__).parent.parent
-    # A wheel carries the file; an editable install finds it in the checkout.
-    found = next(
-        place for place in (package / "vendor", package.parent / "vendor") if (place / "pins.toml").is_file()
-    )
-    pin = tomllib.loads((found / "pins.toml").read_text(encoding="utf-8"))["llama-cpp-python"]
+    pin = tomllib.loads((vendor_directory() / "pins.toml").read_text(encoding="utf-8"))["llama-cpp-python"]
     return PinnedSource(name="llama-cpp-python", version=pin["version"], sha256=pin["sha256"])
+
+
+def vendor_directory() -> Path:
+    """Where the pins are: in a wheel's package, or in the checkout of an editable install."""
+    package = Path(__file__).parent.parent
+    return next(place for place in (package / "vendor", package.parent / "vendor") if (place / "pins.toml").is_file())

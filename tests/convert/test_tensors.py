@@ -7,7 +7,7 @@ import pytest
 
 from edgepack.convert.config import read_config
 from edgepack.convert.families.llama import LLAMA
-from edgepack.convert.tensors import Source, match, stored_tensors
+from edgepack.convert.tensors import Source, match, stored_tensors, written_order
 from edgepack.domain.errors import BadInputError
 from tests.fakes.demo_copy import EMBEDDING, WEIGHTS, add, copy_demo, read_weights, shard, write_weights
 
@@ -29,10 +29,8 @@ def test_tensors_are_written_by_layer_then_name(checkpoint: Path) -> None:
 
 
 def test_layer_10_comes_after_layer_9() -> None:
-    from edgepack.convert.tensors import _written_order
-
     sources = [Source(name=f"blk.{layer}.x", shape=(1,), origin=None) for layer in (10, 9)]  # type: ignore[arg-type]
-    assert [source.name for source in sorted(sources, key=_written_order)] == ["blk.9.x", "blk.10.x"]
+    assert [source.name for source in sorted(sources, key=written_order)] == ["blk.9.x", "blk.10.x"]
 
 
 def test_shards_hold_what_one_file_holds(checkpoint: Path) -> None:
