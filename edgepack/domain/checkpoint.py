@@ -35,6 +35,11 @@ class Checkpoint:
     """Only those that edgepack reads, by name."""
 
     @property
+    def name(self) -> str:
+        """The last part of its origin, of which a GGUF makes the model's name."""
+        return self.origin.rpartition(":")[2].rpartition("/")[2]
+
+    @property
     def digest(self) -> str:
         """64 hexadecimal digits over names and contents: equal wherever the same files lie."""
         lines = sorted(f"{file.sha256}  {file.name}\n" for file in self.files)
