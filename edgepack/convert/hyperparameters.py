@@ -145,6 +145,14 @@ LLAMA_KEYS: tuple[Key, ...] = (
 )
 """What LLaMA and the families that descend from it write behind the rest."""
 
+GRANITE_SCALES: tuple[Key, ...] = (
+    first("attention.scale", _FLOAT32, ("attention_multiplier",)),
+    first("embedding_scale", _FLOAT32, ("embedding_multiplier",)),
+    first("residual_scale", _FLOAT32, ("residual_multiplier",)),
+    first("logit_scale", _FLOAT32, ("logits_scaling",)),
+)
+"""Granite's multipliers, behind its sizes."""
+
 # Granite's and SmolLM2's small vocabulary: no BOS, whatever the tokenizer's files say.
 NO_BOS_IN_SMALL_VOCABULARIES = Key(
     "tokenizer.ggml.add_bos_token",

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tests.fakes.gguf_raw import keys_of
+from tests.fakes.renamed_tokens import name_as_qwen25, name_as_r1
 
 LLAMA3_SPLIT = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*"
@@ -262,6 +263,18 @@ def _qwen2(directory: Path, vocabularies: Path, _recipe: Recipe) -> int:
     return 151936  # as in the published configs: more rows than tokens
 
 
+def _qwen25(directory: Path, vocabularies: Path, recipe: Recipe) -> int:
+    size = _qwen2(directory, vocabularies, recipe)
+    name_as_qwen25(directory)
+    return size
+
+
+def _r1(directory: Path, vocabularies: Path, recipe: Recipe) -> int:
+    size = _qwen2(directory, vocabularies, recipe)
+    name_as_r1(directory)
+    return size
+
+
 def _llama3(directory: Path, vocabularies: Path, _recipe: Recipe) -> int:
     return _byte_level(directory, vocabularies / "ggml-vocab-llama-bpe.gguf", qwen=False)
 
@@ -298,6 +311,8 @@ def _put_sentencepiece(directory: Path, vocabularies: Path, recipe: Recipe, coun
 
 _WRITERS = {
     "qwen2": _qwen2,
+    "qwen2.5": _qwen25,
+    "r1": _r1,
     "llama3": _llama3,
     "gpt2": _gpt2,
     "sentencepiece": _sentencepiece,

@@ -1,13 +1,14 @@
 """Granite 3.x: as LLaMA, with multipliers on embeddings, attention, residuals and logits."""
 
 from edgepack.convert.blocks import attention, decoder, gated_feed_forward, llama3_rope_factors
-from edgepack.convert.family import Family, KeyType
+from edgepack.convert.family import Family
 from edgepack.convert.hyperparameters import (
+    GRANITE_SCALES,
     LLAMA_KEYS,
     NARROW_DECODER_KEYS,
     NO_BOS_IN_SMALL_VOCABULARIES,
-    first,
 )
+from edgepack.convert.requirements import SILU, heads_fill_hidden, rope_types
 from edgepack.convert.vocabularies.byte_level import byte_level
 from edgepack.convert.vocabularies.llama_json import llama_json
 from edgepack.convert.vocabularies.sentencepiece import sentencepiece
@@ -24,13 +25,11 @@ GRANITE = Family(
     keys=(
         *NARROW_DECODER_KEYS,
         *LLAMA_KEYS[:2],
-        first("attention.scale", KeyType.FLOAT32, ("attention_multiplier",)),
-        first("embedding_scale", KeyType.FLOAT32, ("embedding_multiplier",)),
-        first("residual_scale", KeyType.FLOAT32, ("residual_multiplier",)),
-        first("logit_scale", KeyType.FLOAT32, ("logits_scaling",)),
+        *GRANITE_SCALES,
         *LLAMA_KEYS[2:],
     ),
     keys_after=(NO_BOS_IN_SMALL_VOCABULARIES,),
+    requires=(SILU, heads_fill_hidden, rope_types("linear", "yarn", "dynamic", "llama3")),
     vocabularies=(sentencepiece, llama_json, byte_level),
     rows=decoder(*attention(rotary=True, biased=False), *gated_feed_forward()),
     generated=(llama3_rope_factors,),

@@ -12,6 +12,7 @@ from edgepack.convert.blocks import (
 )
 from edgepack.convert.family import Family, Row
 from edgepack.convert.hyperparameters import DECODER_KEYS
+from edgepack.convert.requirements import NO_ATTENTION_BIAS, SILU, heads_fill_hidden, rope_types
 from edgepack.convert.vocabularies.byte_level import byte_level
 
 OLMO2 = Family(
@@ -22,6 +23,7 @@ OLMO2 = Family(
         },
     },
     keys=DECODER_KEYS,
+    requires=(SILU, NO_ATTENTION_BIAS, heads_fill_hidden, rope_types("linear", "dynamic")),
     vocabularies=(byte_level,),
     rows=decoder(
         *attention(rotary=False, biased=False),

@@ -37,18 +37,21 @@ _MULTIPLIERS = {
 }  # fmt: skip
 
 RECIPES: tuple[Recipe, ...] = (
+    # Granite 3.3 2B's: byte-level, tied.
     Recipe(
-        name="granite-3-seeded", vocabulary="few-pieces", dtype="BF16", tensors=_llama, spread=0.08,
+        name="granite-3-seeded", vocabulary="gpt2", dtype="BF16", tensors=_llama, spread=0.08,
         config=_config(
-            "Granite", "granite", **_PLAIN, **_MULTIPLIERS, num_hidden_layers=4, rope_theta=5000000.0,
-            max_position_embeddings=131072, tie_word_embeddings=True,
+            "Granite", "granite", **_MULTIPLIERS, hidden_size=128, intermediate_size=256, num_attention_heads=4,
+            num_key_value_heads=1, num_hidden_layers=3, rope_theta=10000000.0, max_position_embeddings=131072,
+            tie_word_embeddings=True, attention_bias=False, mlp_bias=False, rope_scaling=None,
         ),
     ),
+    # As many tokens as make the oracle begin no text with one, whatever other files say; head_dim is dropped.
     Recipe(
         name="granite-3-awkward-f16", vocabulary="few-pieces", dtype="F16", tensors=_llama, spread=0.08,
         config=_config(
             "Granite", "granite", **_NARROW, **_MULTIPLIERS, num_hidden_layers=3, head_dim=16,
-            max_position_embeddings=4096, tie_word_embeddings=False,
+            max_position_embeddings=4096, tie_word_embeddings=False, vocab_size=49152,
         ),
     ),
     Recipe(
