@@ -40,6 +40,18 @@ def layer_kinds(config: Config, *kinds: str) -> tuple[str, ...]:
     return listed
 
 
+def window(*, silent: int) -> Size:
+    """Tokens that layers with a window see, `silent` where config.json says nothing; llama.cpp counts in 31 bits."""
+
+    def tokens(config: Config) -> int:
+        count = config.count("sliding_window") if "sliding_window" in config.table else silent
+        if count >= 1 << 31:
+            raise config.wrong("sliding_window", f"less than {1 << 31}", count)
+        return count
+
+    return tokens
+
+
 def key_value_heads(config: Config) -> int:
     """Heads that keep keys and values; each serves an equal group of query heads."""
     count = config.count("num_key_value_heads") if config.has("num_key_value_heads") else heads(config)

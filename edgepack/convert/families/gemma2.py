@@ -1,5 +1,6 @@
 """Gemma 2: as Gemma 1, with norms behind attention and feed-forward too, soft caps, and windows."""
 
+from edgepack.convert import blocks
 from edgepack.convert.blocks import decoder, gated_feed_forward, hidden, layer, one_more, unbiased_attention
 from edgepack.convert.family import Family, Key, KeyType, name_without_head
 from edgepack.convert.hyperparameters import GEMMA_KEYS, NO_SPACE_PREFIX
@@ -29,8 +30,7 @@ GEMMA2 = Family(
         *GEMMA_KEYS,
         _cap("attn_logit_softcapping", 50.0),
         _cap("final_logit_softcapping", 30.0),
-        Key("attention.sliding_window", KeyType.UINT32,
-            lambda config: config.count("sliding_window") if "sliding_window" in config.table else 4096),
+        Key("attention.sliding_window", KeyType.UINT32, blocks.window(silent=4096)),
     ),
     keys_after=(NO_SPACE_PREFIX,),
     vocabularies=(sentencepiece,),

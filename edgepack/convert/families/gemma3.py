@@ -12,6 +12,8 @@ from edgepack.convert.vocabularies.byte_level import byte_level
 from edgepack.convert.vocabularies.sentencepiece import sentencepiece
 from edgepack.convert.vocabulary import Vocabulary
 
+_window = blocks.window(silent=4096)
+
 
 def _turn(config: Config) -> int:
     """llama.cpp sees a window in all layers but every sixth, or in none."""
@@ -32,8 +34,8 @@ def _without_padding(directory: Path, config: Config) -> Vocabulary | None:
 
 _CLASS: dict[str, Default] = {
     "max_position_embeddings": 131072, "rms_norm_eps": 1e-6, "vocab_size": 262208, "head_dim": 256,
-    "num_attention_heads": 8, "num_key_value_heads": 4, "query_pre_attn_scalar": 256, "sliding_window": 4096,
-    "rope_theta": 1e6, "rope_local_base_freq": 10000.0, "tie_word_embeddings": True,
+    "num_attention_heads": 8, "num_key_value_heads": 4, "query_pre_attn_scalar": 256, "rope_theta": 1e6,
+    "rope_local_base_freq": 10000.0, "tie_word_embeddings": True,
 }  # fmt: skip
 
 GEMMA3 = Family(
@@ -49,7 +51,7 @@ GEMMA3 = Family(
         Key("rope.freq_base", KeyType.FLOAT32, lambda config: rope_base(config) or 1e6),
         first("final_logit_softcapping", KeyType.FLOAT32, ("final_logit_softcapping",)),
         Key("attention.sliding_window", KeyType.UINT32,
-            lambda config: config.count("sliding_window") if _turn(config) > 1 else None),
+            lambda config: _window(config) if _turn(config) > 1 else None),
     ),
     keys_after=(Key("tokenizer.ggml.add_space_prefix", KeyType.BOOL,
                     lambda config: False if config.path.with_name("tokenizer.model").is_file() else None),),

@@ -115,6 +115,15 @@ def test_gemma_2_without_a_soft_cap_is_refused(key: str) -> None:
         value(GEMMA2, key, **{key: None})
 
 
+@pytest.mark.parametrize("family", [GEMMA2, GEMMA3], ids=["2", "3"])
+@pytest.mark.parametrize("said", [None, 0, -1, 1 << 31, "all"])
+def test_a_window_is_a_number_that_llama_cpp_can_count_with(family: Family, said: object) -> None:
+    """Beyond 31 bits it would see nothing at all."""
+    assert value(family, "attention.sliding_window") == 4096
+    with pytest.raises(BadInputError, match="sliding_window: expected"):
+        value(family, "attention.sliding_window", sliding_window=said)
+
+
 def test_a_gemma_3_that_sees_no_window_says_so() -> None:
     assert value(GEMMA3, "attention.sliding_window", sliding_window=512) == 512
     layers = {"sliding_window_pattern": 1, "layer_types": ["full_attention"] * 7}
