@@ -5,6 +5,7 @@ import selectors
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -64,6 +65,8 @@ def run(
 _CHUNK = 1 << 18
 _LONGEST_COMPLAINT = 1 << 16
 """Bytes of stderr that are kept, the last ones."""
+_LOOK = 0.05
+"""Seconds between two looks at whether a program has ended."""
 
 
 class Running:
@@ -129,13 +132,21 @@ class Running:
         return None
 
     def finish(self, grace: float) -> int:
-        """Close stdin, give the program `grace` seconds to end, else kill it with its group; its exit status."""
+        """Close stdin, give the program `grace` seconds to end, else kill it with its group; its exit status.
+
+        What it still writes is dropped, so that it is not held up by that.
+        """
         self.end_input()
-        status = self.wait(grace)
-        if status is None:
+        until = time.monotonic() + grace
+        while self._process.poll() is None and (left := until - time.monotonic()) > 0:
+            if self.ended:
+                self.wait(left)
+            else:
+                self.exchange(min(left, _LOOK))
+        if self._process.poll() is None:
             with suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
-            status = self._process.wait()
+        status = self._process.wait()
         with suppress(BlockingIOError):
             self._hear(os.read(self._err.fileno(), _CHUNK))
         self._selector.close()
