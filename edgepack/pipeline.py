@@ -18,7 +18,7 @@ from edgepack.domain.bundle import (
     Provenance,
     RuntimeFlags,
 )
-from edgepack.domain.errors import UsageError
+from edgepack.domain.errors import BadInputError, UsageError
 from edgepack.domain.measurement import Measurement, Workload
 from edgepack.domain.measurement_json import measurement_json, parse_measurement
 from edgepack.domain.plan import Plan, choose, refuse_over_3b
@@ -26,6 +26,7 @@ from edgepack.domain.profile import Profile, profile_toml
 from edgepack.domain.progress import Progress
 from edgepack.domain.quant import Quant
 from edgepack.domain.source import DemoSource, GgufSource, HubSource, Source
+from edgepack.domain.tuning import UNTUNED, Tuning
 from edgepack.domain.weights import Weights
 from edgepack.infra.library import load_catalogue, load_profile
 from edgepack.infra.machine import host_profile
@@ -35,8 +36,9 @@ from edgepack.infra.store import Store, home
 from edgepack.stages.adopt import Adopted, adopt
 from edgepack.stages.bench import bench
 from edgepack.stages.bundle import Bundle, BundleContents, write_bundle
-from edgepack.stages.convert import Opened, convert, file_stem, open_checkpoint
+from edgepack.stages.convert import Opened, convert, file_stem, open_checkpoint, warn_of_types
 from edgepack.stages.fetch import fetch
+from edgepack.stages.imatrix import find_matrix
 from edgepack.stages.verify import Verdict, verify
 
 USUAL_CONTEXT = 4096
@@ -55,6 +57,7 @@ class Order:
     profile: str
     source: Source
     quant: Quant | None = None
+    tuning: Tuning = UNTUNED
     context: int | None = None
     format: Format = Format.DIR
     out: Path | None = None
@@ -76,6 +79,7 @@ class Planned:
     plan: Plan
     name: str
     """The bundle's."""
+    tuning: Tuning
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,6 +97,7 @@ def prepare(order: Order, progress: Progress) -> Planned:
     """Profile and model to the candidate that would be built."""
     profile = load_profile(order.profile)
     material = _material(order, progress)
+    _refuse_embedding(material)
     context = _context(order.context, material)
     plan = choose(
         material.candidates(order.quant, context),
@@ -101,8 +106,9 @@ def prepare(order: Order, progress: Progress) -> Planned:
         subject=material.name,
         force=order.force,
     )
+    warn_of_types(plan.chosen.fallen, plan.chosen.memory.weights, order.tuning, plan.chosen.quant, progress)
     name = file_stem(material.name, plan.chosen.title, profile.name)
-    return Planned(profile=profile, material=material, plan=plan, name=name)
+    return Planned(profile=profile, material=material, plan=plan, name=name, tuning=order.tuning)
 
 
 def build(order: Order, progress: Progress) -> Built:
@@ -128,13 +134,30 @@ def build(order: Order, progress: Progress) -> Built:
 
 def _material(order: Order, progress: Progress) -> Material:
     if isinstance(order.source, GgufSource):
+        _refuse_tuning(order.source.path, order.tuning)
         memo = home() / "digests"
         return adopt(order.source.path, memo=memo, allow_over_3b=order.allow_over_3b, progress=progress)
     if isinstance(order.source, HubSource) and (listed := load_catalogue().find(order.source.repository)):
         # Known to be too large before gigabytes are fetched; the tensors are counted all the same.
         refuse_over_3b(listed.id, listed.parameters, allowed=order.allow_over_3b)
     checkpoint = fetch(order.source, cache=home() / "hub", progress=progress, offline=order.offline)
-    return open_checkpoint(checkpoint, allow_over_3b=order.allow_over_3b)
+    return open_checkpoint(checkpoint, allow_over_3b=order.allow_over_3b, tuning=order.tuning)
+
+
+def _refuse_embedding(material: Material) -> None:
+    if material.embeds:
+        raise BadInputError(
+            f"{material.name}: a model that gives vectors of texts; a bundle's model writes text",
+            hint="edgepack convert makes its weights: run these with llama.cpp's embedding API",
+        )
+
+
+def _refuse_tuning(path: Path, tuning: Tuning) -> None:
+    if tuning.options:
+        raise UsageError(
+            f"{tuning.options[0]}: {path.name} is quantized already",
+            hint="leave the option away, or build from the checkpoint that the file was made from",
+        )
 
 
 def _weights(planned: Planned, order: Order, progress: Progress) -> Weights:
@@ -144,13 +167,19 @@ def _weights(planned: Planned, order: Order, progress: Progress) -> Weights:
         case Opened() as opened:
             quant = planned.plan.chosen.quant
             assert quant is not None, "a checkpoint's candidates are quantizations"
-            return convert(
-                opened,
-                quant,
-                llama_cpp=llama_cpp_pin().version,
-                store=Store(home()),
-                threads=order.threads or len(os.sched_getaffinity(0)),
+            version, store = llama_cpp_pin().version, Store(home())
+            threads = order.threads or len(os.sched_getaffinity(0))
+            matrix = find_matrix(
+                opened.tuning.matrix,
+                opened.conversion,
+                weights=opened.inputs,
+                llama_cpp=version,
+                store=store,
+                threads=threads,
                 progress=progress,
+            )
+            return convert(
+                opened, quant, matrix=matrix, llama_cpp=version, store=store, threads=threads, progress=progress
             )
         case _:
             assert_never(planned.material)

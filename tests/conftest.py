@@ -19,6 +19,16 @@ def llama_cpp() -> Path:
 
 
 @pytest.fixture(scope="session")
+def llama_tools() -> Path:
+    """The folder of llama.cpp's own programs, built from the pinned source; `make tools` builds them."""
+    said = os.environ.get("EDGEPACK_LLAMA_TOOLS")
+    found = [Path(said)] if said else sorted((ROOT / "vendor" / "cache").glob("tools-*/bin"))
+    if not found:
+        pytest.skip("llama.cpp's programs are not here: run `make tools`")
+    return found[-1]
+
+
+@pytest.fixture(scope="session")
 def vocabularies(llama_cpp: Path) -> Path:
     """llama.cpp's ggml-vocab-*.gguf files with their .inp and .out pairs."""
     return llama_cpp / "models"

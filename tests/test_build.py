@@ -9,13 +9,17 @@ import pytest
 
 from edgepack.cli.main import run
 from edgepack.domain.bundle import Format
-from edgepack.domain.errors import NothingFitsError, UsageError
+from edgepack.domain.errors import ExitCode, NothingFitsError, UsageError
 from edgepack.domain.progress import Silent
 from edgepack.domain.quant import Quant
 from edgepack.domain.source import Source
 from edgepack.pipeline import Built, Order, build, prepare
 from edgepack.stages.fetch import find_source
 from edgepack.stages.verify import verify
+from tests.fakes.checkpoints import make_checkpoint
+from tests.oracle.recipes.encoders import RECIPES
+
+(XLM_ROBERTA,) = (recipe for recipe in RECIPES if recipe.name == "xlm-roberta-seeded-f16")
 
 
 class Recorder(Silent):
@@ -139,3 +143,22 @@ def test_ready_weights_must_fit_the_profile_too(gguf: Path, tmp_path: Path) -> N
     assert run(arguments) == NothingFitsError.exit_code
     assert not (tmp_path / "bundle").exists()
     assert run([*arguments, "--force"]) == 0
+
+
+@pytest.mark.parametrize("ready", [False, True], ids=["checkpoint", "gguf"])
+def test_a_model_that_embeds_is_refused_before_any_work(
+    ready: bool, vocabularies: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A bundle's model is asked to write; converting the same model works."""
+    model = make_checkpoint(XLM_ROBERTA, tmp_path / "encoder", vocabularies)
+    if ready:
+        gguf = tmp_path / "encoder.gguf"
+        assert run(["convert", str(model), "--quant", "Q8_0", "--out", str(gguf), "--quiet"]) == 0
+        model = gguf
+    capsys.readouterr()
+    out = tmp_path / "bundle"
+    assert run(["build", "--profile", "rpi5", "--model", str(model), "--out", str(out)]) == ExitCode.BAD_INPUT
+    what, hint = capsys.readouterr().err.splitlines()[-2:]
+    assert what.endswith("a model that gives vectors of texts; a bundle's model writes text")
+    assert "edgepack convert" in hint
+    assert not out.exists()

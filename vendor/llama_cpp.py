@@ -2,7 +2,7 @@
 
     python vendor/llama_cpp.py source    unpack the pinned source; print where
     python vendor/llama_cpp.py wheel     build the bindings, once for each pin and set of flags; print the wheel
-    python vendor/llama_cpp.py tools     build llama-quantize, llama-bench and llama-tokenize; print their folder
+    python vendor/llama_cpp.py tools     build llama-quantize and the other tools listed below; print their folder
 
 Everything lies in vendor/cache. It runs with the interpreter that the result is for, and uses its pip: whatever
 index that is configured for is the one asked.
@@ -29,7 +29,7 @@ FLAGS = (
     "-DLLAMA_OPENSSL=OFF",
 )
 BINDINGS_FLAGS = ("-DLLAVA_BUILD=OFF", f"-DCMAKE_PROJECT_llama.cpp_INCLUDE={HERE / 'no_common.cmake'}")
-TOOLS = ("llama-quantize", "llama-bench", "llama-tokenize")
+TOOLS = ("llama-quantize", "llama-imatrix", "llama-bench", "llama-tokenize")
 TOOLS_FLAGS = (
     "-DCMAKE_BUILD_TYPE=Release",
     "-DBUILD_SHARED_LIBS=ON",

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from edgepack.cli.options import output_of, output_options
+from edgepack.cli.tuning import tuning_of, tuning_options, types_data
 from edgepack.domain.bundle import Format
 from edgepack.domain.errors import UsageError
 from edgepack.domain.quant import Quant
@@ -21,6 +22,7 @@ _MIB = 1 << 20
 @click.option("--profile", required=True, help="The device: a name (edgepack profile list), a file, or `host`.")
 @click.option("--model", help="A catalogue id, ORGANIZATION/NAME[@REVISION], a directory, a .gguf, or `demo`.")
 @click.option("--quant", type=click.Choice([quant.value for quant in Quant]), help="Default: the first that fits.")
+@tuning_options
 @click.option(
     "--ctx", "context_length", type=click.IntRange(min=16), help="Tokens of context; default 4096, or less."
 )
@@ -41,6 +43,9 @@ def command(
     profile: str,
     model: str | None,
     quant: str | None,
+    imatrix: str | None,
+    calibration: Path | None,
+    tensor_types: tuple[str, ...],
     context_length: int | None,
     form: str,
     out: Path | None,
@@ -64,8 +69,9 @@ def command(
 
     order = Order(
         profile=profile, source=find_source(_required(model)), quant=Quant(quant) if quant else None,
-        context=context_length, format=Format(form), out=out, offline=offline, allow_over_3b=allow_over_3b,
-        force=force, threads=threads, measure=not no_bench, measure_again=measure_again,
+        tuning=tuning_of(imatrix, calibration, tensor_types), context=context_length, format=Format(form), out=out,
+        offline=offline, allow_over_3b=allow_over_3b, force=force, threads=threads, measure=not no_bench,
+        measure_again=measure_again,
     )  # fmt: skip
     output = output_of(context)
     if dry_run:
@@ -85,6 +91,7 @@ def _required(model: str | None) -> str:
 
 def _planned_data(planned: "Planned") -> dict[str, object]:
     chosen = planned.plan.chosen
+    types = types_data(planned.tuning, chosen.fallen, weights=chosen.memory.weights)
     return {
         "name": planned.name,
         "profile": planned.profile.name,
@@ -96,6 +103,7 @@ def _planned_data(planned: "Planned") -> dict[str, object]:
         "context": planned.plan.context,
         "memory": {**dict(chosen.memory.parts), "total": chosen.memory.total, "budget": planned.plan.budget},
         "fallback_tensors": chosen.fallbacks,
+        **types,
         "reason": planned.plan.reason,
     }
 
@@ -132,8 +140,6 @@ def _planned_text(planned: "Planned") -> str:
         f"  context       {planned.plan.context} tokens",
         *(f"  {name:<13} {size / _MIB:,.0f} MiB (predicted)" for name, size in chosen.memory.parts),
     ]
-    if chosen.fallbacks:
-        lines.append(f"  note          {chosen.fallbacks} tensors do not fit {chosen.title}'s blocks and are larger")
     return "\n".join(lines)
 
 

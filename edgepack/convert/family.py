@@ -17,11 +17,11 @@ Size: TypeAlias = Callable[[Config], int]
 Default: TypeAlias = int | float | str | bool | Callable[[Config], object]
 """What a checkpoint's config class assumes where config.json is silent; a function computes it from the rest."""
 
-Weights: TypeAlias = npt.NDArray[np.float32]
+Weights: TypeAlias = npt.NDArray[np.float32] | npt.NDArray[np.float16]
 Change: TypeAlias = Callable[[Weights, int], Weights]
 """New values for some rows of weights, (rows, columns), and the number of the first of them.
 
-A vector is one column. Where the checkpoint holds float16, so does the result: it is rounded to it.
+A vector is one column. Rows are float16 where the checkpoint holds that, and so becomes the result; else float32.
 """
 
 VocabularyReader: TypeAlias = Callable[[Path, Config], Vocabulary | None]
@@ -105,12 +105,31 @@ def name_without_head(name: str) -> str | None:
     return None if name == "lm_head.weight" else plain_name(name)
 
 
+def name_with_model(name: str) -> str | None:
+    """As `plain_name`, where a checkpoint may have been saved without its head, and `model.` with it."""
+    whole = name.startswith(("model.", "lm_head."))
+    return plain_name(name if whole else f"model.{name}")
+
+
 _SIGHT = re.compile(r"(model\.)?(vision_tower|visual|multi_modal_projector)\.")
 
 
 def text_part_name(name: str) -> str | None:
     """As `plain_name`, in a model that sees as well; None for what it sees with."""
     return None if _SIGHT.match(name) else plain_name(name.replace("language_model.", ""))
+
+
+def nothing(_config: Config) -> tuple[str, ...]:
+    """No stored tensor is superfluous."""
+    return ()
+
+
+def every_layer(_config: Config, _number: int) -> bool:
+    return True
+
+
+def no_state(_config: Config) -> int:
+    return 0
 
 
 def as_it_says(config: Config, _stored: Collection[str]) -> Config:
@@ -140,8 +159,14 @@ class Family:
     """What must hold for llama.cpp to compute what the class does; each raises BadInputError where it does not."""
     known_as: Callable[[str], str | None] = plain_name
     """The name by which `rows` know a stored tensor; None for one that nothing needs."""
+    left_out: Callable[[Config], tuple[str, ...]] = nothing
+    """Stored tensors, as `rows` know them, that this config makes superfluous."""
     noticed: Callable[[Config, Collection[str]], Config] = as_it_says
     """The completed config, corrected by the names of the stored tensors where the oracle believes these."""
+    caching: Callable[[Config, int], bool] = every_layer
+    """Which layers keep keys and values of every token."""
+    state: Callable[[Config], int] = no_state
+    """Numbers that all recurrent layers keep of a sequence, however long it is."""
 
     def complete(self, config: Config) -> Config:
         """`config` with its text part on top and its class's defaults below: the plain ones, then the computed.

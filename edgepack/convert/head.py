@@ -50,6 +50,8 @@ def pack_head(
 
 
 def _tensor(name: str, shape: tuple[int, ...], type: TensorType, offset: int) -> bytes:
+    while len(shape) > 1 and shape[0] == 1:
+        shape = shape[1:]  # ggml counts no dimension behind the last that is more than one
     dimensions = struct.pack(f"<I{len(shape)}Q", len(shape), *reversed(shape))
     return _string(name) + dimensions + struct.pack("<IQ", type, offset)
 

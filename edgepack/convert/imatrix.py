@@ -1,7 +1,7 @@
 """Importance matrices: how much each column of a tensor's rows matters, and what llama-quantize makes of that."""
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import accumulate
@@ -20,6 +20,8 @@ from edgepack.domain.quant import TensorType
 
 _LARGEST = 1 << 30
 """Bytes; the matrix of a dense model of 3 billion parameters has some five million."""
+_LARGEST_MEAN = 1e20
+"""Activations of ten thousand millions; beyond it ggml's quantizers overflow, and some end the process."""
 _LONGEST_TEXT = 127
 """Bytes of a text in llama-quantize's keys (llama_model_kv_override)."""
 _HINT = "make it again with llama-imatrix, or let edgepack compute one: --imatrix auto"
@@ -31,6 +33,11 @@ _NEEDY = frozenset({
     TensorType.IQ1_S, TensorType.IQ1_M, TensorType.IQ2_XXS, TensorType.IQ2_XS, TensorType.IQ2_S, TensorType.IQ3_XXS,
 })  # fmt: skip
 _ALWAYS_NEEDY = frozenset({TensorType.IQ1_S, TensorType.IQ2_XXS, TensorType.IQ2_XS})
+# Rounded the same with a matrix and without.
+_DEAF = frozenset({
+    TensorType.F32, TensorType.F16, TensorType.BF16, TensorType.Q8_0, TensorType.TQ1_0, TensorType.TQ2_0,
+    TensorType.MXFP4, TensorType.NVFP4, TensorType.Q1_0,
+})  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -77,8 +84,9 @@ def read_matrix(path: Path) -> ImportanceMatrix:
 
 def _check_sound(means: Mapping[str, Means]) -> None:
     for name, values in means.items():
-        if not np.isfinite(values).all() or values.min() < 0:
-            raise ValueError(f"{name} has a mean of squares that is negative or no number")
+        # Written so that NaN is refused too.
+        if not (values.min() >= 0 and values.max() <= _LARGEST_MEAN):
+            raise ValueError(f"{name} has a mean of squares that is negative, above {_LARGEST_MEAN:g} or no number")
 
 
 def matrix_keys(matrix: ImportanceMatrix) -> dict[str, gguf.GGUFValue]:
@@ -109,6 +117,14 @@ def applied(matrix: ImportanceMatrix | None, tensors: Iterable[tuple[Source, Ten
         elif type in (_ALWAYS_NEEDY if source.name in (*_EMBEDDINGS, _HEAD) else _NEEDY):
             raise _missing(matrix, source, type)
     return found
+
+
+def left_out(importances: Collection[str], tensors: Iterable[tuple[Source, TensorType]]) -> list[str]:
+    """The tensors of layers that would be rounded otherwise if only they were among the `importances`."""
+    return [
+        source.name for source, type in tensors
+        if type not in _DEAF and source.name not in importances and source.name not in (*_EMBEDDINGS, _HEAD)
+    ]  # fmt: skip
 
 
 def _means_of(matrix: ImportanceMatrix, source: Source) -> Means | None:
@@ -164,5 +180,5 @@ def write_matrix(
 
 def _pair(tensor: str, sums: Means, count: int) -> Iterator[tuple[str, Means]]:
     # llama-imatrix counts dense tensors once, and so writes one row, however many matrices are stacked.
-    yield f"{tensor}.in_sum2", sums.reshape(1, -1)
-    yield f"{tensor}.counts", np.full((1, 1), count, np.float32)
+    yield f"{tensor}.in_sum2", sums.reshape(-1)
+    yield f"{tensor}.counts", np.array([count], np.float32)

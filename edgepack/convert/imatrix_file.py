@@ -96,12 +96,13 @@ def parse_gguf(data: bytes) -> Parsed:
         raise ValueError(f"{tensors} tensors and {keys} keys in {len(data)} bytes")
     values = _keys(cursor, keys)
     places = _places(cursor, tensors, _alignment(values))
+    means = _means(data, places)
     datasets, chunks = values.get("imatrix.datasets"), values.get("imatrix.chunk_count")
     if not isinstance(chunks, int) or "imatrix.chunk_size" not in values or datasets is None:
         raise ValueError("a GGUF without imatrix.datasets, imatrix.chunk_count and imatrix.chunk_size")
     first = datasets[0] if isinstance(datasets, list) and datasets else None
     return Parsed(
-        means=_means(data, places), chunks=chunks if chunks <= _LARGEST_INT32 else 0,
+        means=means, chunks=chunks if chunks <= _LARGEST_INT32 else 0,
         dataset=_c_string(first) if first is not None else None,
     )  # fmt: skip
 

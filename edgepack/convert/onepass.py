@@ -8,17 +8,13 @@ import gguf
 
 from edgepack.convert.adapter import Adapter
 from edgepack.convert.config import Config, read_config
-from edgepack.convert.family import Family
+from edgepack.convert.family import Family, Value
 from edgepack.convert.filling import fill_file
 from edgepack.convert.fitting import fit, merged
-from edgepack.convert.imatrix import ImportanceMatrix, applied, matrix_keys
+from edgepack.convert.imatrix import ImportanceMatrix, applied, left_out, matrix_keys
 from edgepack.convert.layout import add_tensors, write_head
-from edgepack.convert.metadata import (
-    write_hyperparameters,
-    write_model_keys,
-    write_quant_keys,
-    write_vocabulary_keys,
-)
+from edgepack.convert.metadata import write_model_keys, write_quant_keys, write_vocabulary_keys
+from edgepack.convert.outline import plan_of
 from edgepack.convert.safetensors import StoredTensor
 from edgepack.convert.table import family_of
 from edgepack.convert.tensors import Source, match, stored_tensors
@@ -55,7 +51,19 @@ class Conversion:
 
     @property
     def context_length(self) -> int:
-        return self.config.count("max_position_embeddings")
+        """Tokens that a text may have; a class may count positions that none of them takes."""
+        said = self._said("context_length")
+        return said if isinstance(said, int) else self.config.count("max_position_embeddings")
+
+    @property
+    def embeds(self) -> bool:
+        """Whether it was trained to give vectors of texts rather than to write."""
+        return self._said("attention.causal") is False or self._said("pooling_type") is not None
+
+    def _said(self, name: str) -> Value | None:
+        """What the GGUF says under the architecture's key of that name."""
+        values = [key.value(self.config) for key in self.family.keys if key.name == name]
+        return next((value for value in reversed(values) if value is not None), None)
 
     def write_keys(self, writer: gguf.GGUFWriter) -> None:
         """All that the GGUF says of the model but how it is quantized; the writer holds all tensors."""
@@ -97,21 +105,13 @@ def open_conversion(directory: Path, name: str, *, merge: Adapter | None = None)
     """
     config = read_config(directory)
     family = family_of(config)
-    config = family.complete(config)
-    sources = match(family, config, stored_tensors(directory))
+    stored = stored_tensors(directory)
+    config = family.noticed(family.complete(config), stored)
+    sources = match(family, config, stored)
     if merge:
         sources = merged(fit(merge, family, sources), sources)
     plan = plan_of(family, config, sources)
     return Conversion(directory=directory, name=name, family=family, config=config, plan=plan)
-
-
-def plan_of(family: Family, config: Config, sources: list[Source]) -> TypePlan:
-    """The plan of a model's types, which its weights do not change."""
-
-    def write_keys(writer: gguf.GGUFWriter) -> None:
-        write_hyperparameters(family, config, writer)
-
-    return TypePlan(architecture=family.architecture, write_keys=write_keys, sources=tuple(sources))
 
 
 def write_gguf(
@@ -131,6 +131,8 @@ def write_gguf(
     """
     tensors = conversion.plan.types(Mixture(quant=quant, overrides=overrides, weighed=matrix is not None))
     importances = applied(matrix, tensors)
+    if matrix and (bare := left_out(importances, tensors)):
+        progress.warn(f"{matrix.name} says nothing of {len(bare)} tensors ({bare[0]}): these are made without it")
     writer = gguf.GGUFWriter(None, conversion.architecture)
     add_tensors(writer, tensors)
     conversion.write_keys(writer)

@@ -9,7 +9,7 @@ from threading import Event, local
 import numpy as np
 import numpy.typing as npt
 
-from edgepack.convert.family import GeneratedTensor
+from edgepack.convert.family import GeneratedTensor, Weights
 from edgepack.convert.ggml import Ggml
 from edgepack.convert.layout import Placed
 from edgepack.convert.merging import add_update
@@ -169,10 +169,11 @@ class SlabWriter:
         change = slab.tensor.source.change
         if change is None:
             return wide
-        changed = change(wide.reshape(slab.rows, slab.columns), slab.first_row)
+        rows: Weights = wide.reshape(slab.rows, slab.columns)
         if slab.tensor.source.dtype == "F16":
             # The oracle computes in the checkpoint's float16, but in float32 where it holds bfloat16.
-            changed = changed.astype(np.float16)
+            rows = rows.astype(np.float16)
+        changed = change(rows, slab.first_row).astype(rows.dtype)
         return np.ascontiguousarray(changed, dtype=np.float32).reshape(-1)
 
     def _quantize(self, slab: Slab, wide: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:

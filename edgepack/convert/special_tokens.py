@@ -55,6 +55,8 @@ def write_special_tokens(found: SpecialTokens, writer: gguf.GGUFWriter) -> None:
     if found.merges:
         writer.add_token_merges(list(found.merges))
     for kind, token_id in found.ids.items():
+        if kind == "cls":
+            continue  # Which texts begin with is bos; llama.cpp knows no other.
         writer.add_uint32(f"tokenizer.ggml.{_KEY_NAMES.get(kind, kind)}_token_id", token_id)
     for kind, add in found.adds.items():
         if kind in ("bos", "eos", "sep"):

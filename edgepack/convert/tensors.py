@@ -114,7 +114,7 @@ def match(family: Family, config: Config, stored: Mapping[str, StoredTensor]) ->
 
     Raises BadInputError naming tensors that are missing, unknown, of a wrong shape or an unreadable type.
     """
-    known = dict(_known(family, stored))
+    known = dict(_known(family, config, stored))
     found = list(_expected(family, config, known))
     left = known.keys() - {name for name, _ in found}
     if left:
@@ -131,10 +131,11 @@ def match(family: Family, config: Config, stored: Mapping[str, StoredTensor]) ->
     return sorted([*(source for _, source in found), *extra], key=written_order)
 
 
-def _known(family: Family, stored: Mapping[str, StoredTensor]) -> Iterator[tuple[str, StoredTensor]]:
+def _known(family: Family, config: Config, stored: Mapping[str, StoredTensor]) -> Iterator[tuple[str, StoredTensor]]:
+    left_out = family.left_out(config)
     for stored_name, tensor in stored.items():
         name = family.known_as(stored_name)
-        if name is not None:
+        if name is not None and name not in left_out:
             yield name, tensor
 
 
@@ -149,7 +150,7 @@ def _generated(tensor: GeneratedTensor) -> Source:
 def _expected(family: Family, config: Config, stored: Mapping[str, StoredTensor]) -> Iterator[tuple[str, Source]]:
     missing = []
     for row in family.rows:
-        for layer in _layers(row, config):
+        for layer in layers_with(row, config):
             name = row.stored.format(n=layer)
             if name in stored:
                 yield name, _source(row, layer, config, stored[name])
@@ -159,10 +160,10 @@ def _expected(family: Family, config: Config, stored: Mapping[str, StoredTensor]
         raise BadInputError(f"{config.path.parent}: missing tensors: {_some(missing)}", hint=_FETCH_AGAIN)
 
 
-def _layers(row: Row, config: Config) -> Iterable[int]:
-    if "{n}" not in row.stored:
-        return (0,)
-    return (layer for layer in range(blocks.layers(config)) if row.layers is None or row.layers(config, layer))
+def layers_with(row: Row, config: Config) -> Iterable[int]:
+    """The layers that have the row's tensor; one for a tensor that belongs to none."""
+    numbers = range(blocks.layers(config)) if "{n}" in row.stored else (row.block(config) if row.block else 0,)
+    return (layer for layer in numbers if row.layers is None or row.layers(config, layer))
 
 
 def _source(row: Row, layer: int, config: Config, tensor: StoredTensor) -> Source:

@@ -1,12 +1,16 @@
 """tokenizer.json, loaded by the library that defines it: added tokens completed, the pre-tokenizer named."""
 
 import json
+from collections.abc import Iterator
 from functools import cache
 from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edgepack.convert.charsmap import decoded_charsmap
+from edgepack.convert.config import Config
+from edgepack.convert.tokenizer_settings import read_tokenizer_settings
 from edgepack.convert.vocabulary import TOKENIZER_HINT, configured_tokens, special_names
 from edgepack.domain.errors import BadInputError
 
@@ -15,12 +19,28 @@ if TYPE_CHECKING:
 
 
 def load_tokenizer(path: Path) -> "Tokenizer":
+    """The tokenizer of whole texts: what it would cut off or pad with is for batches."""
     from tokenizers import Tokenizer
 
+    for text in _charsmaps(Config(path=path, table=read_tokenizer_settings(path))):
+        decoded_charsmap(path, text)  # the library would panic
     try:
-        return Tokenizer.from_file(str(path))
+        tokenizer = Tokenizer.from_file(str(path))
     except Exception as error:  # the library raises nothing narrower
         raise BadInputError(f"{path}: not a tokenizer ({error})", hint=TOKENIZER_HINT) from error
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
+
+
+def _charsmaps(table: Config) -> Iterator[str]:
+    steps = [table.table.get("normalizer")]
+    for step in steps:
+        match step:
+            case {"type": "Precompiled", "precompiled_charsmap": str(text)}:
+                yield text
+            case {"normalizers": list(more)}:
+                steps += more
 
 
 def with_configured_tokens(directory: Path, tokenizer: "Tokenizer") -> dict[int, "AddedToken"]:

@@ -65,6 +65,10 @@ class TypePlan:
             self._known[mixture] = _plan_types(self.architecture, self.write_keys, self.sources, mixture)
         return self._known[mixture]
 
+    def stored(self, type: TensorType) -> bool:
+        """Whether the checkpoint holds any tensor of that type."""
+        return any(stored_type(source) is type for source in self.sources)
+
     def size(self, mixture: Mixture) -> int:
         """Bytes of all tensors, without padding."""
         return sum(tensor_bytes(source, type) for source, type in self.types(mixture))

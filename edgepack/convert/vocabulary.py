@@ -1,8 +1,9 @@
 """A checkpoint's vocabulary as GGUF keys, and what its readers (vocabularies/) share."""
 
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -48,6 +49,8 @@ class Vocabulary:
     tokens: tuple[Token, ...]
     scored: bool
     merged: bool
+    keys: Mapping[str, gguf.GGUFValue] = field(default_factory=dict)
+    """What else says how text is split, by its whole name."""
 
 
 TOKENIZER_HINT = "check the checkpoint's tokenizer files, or fetch the checkpoint again"
@@ -64,8 +67,17 @@ def read_vocabulary(directory: Path, config: Config, readers: "Sequence[Vocabula
     for read in readers:
         vocabulary = read(directory, config)
         if vocabulary is not None:
+            _require_distinct(directory, vocabulary.tokens)
             return vocabulary
     raise BadInputError(f"{directory}: no tokenizer.model or tokenizer.json", hint=TOKENIZER_HINT)
+
+
+def _require_distinct(directory: Path, tokens: tuple[Token, ...]) -> None:
+    """llama.cpp ends the process where two tokens are the same text; empty ones it names itself."""
+    texts = [token.text for token in tokens if token.text]
+    if len(set(texts)) < len(texts):
+        ((text, count),) = Counter(texts).most_common(1)
+        raise BadInputError(f"{directory}: {count} tokens are the text {text[:40]!r}", hint=TOKENIZER_HINT)
 
 
 def write_vocabulary(vocabulary: Vocabulary, directory: Path, config: Config, writer: gguf.GGUFWriter) -> None:
@@ -76,6 +88,7 @@ def write_vocabulary(vocabulary: Vocabulary, directory: Path, config: Config, wr
     if vocabulary.scored:
         writer.add_token_scores([token.score for token in vocabulary.tokens])
     writer.add_token_types([token.type for token in vocabulary.tokens])
+    writer.kv_data[0].update(vocabulary.keys)
     size = None if vocabulary.merged else len(vocabulary.tokens)
     write_special_tokens(read_special_tokens(directory, merged=vocabulary.merged, size=size), writer)
 

@@ -15,7 +15,7 @@ LOCAL = "local"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CheckpointFile:
-    """A file directly in the checkpoint's directory: bytes, and 64 hexadecimal digits."""
+    """A file in the checkpoint's directory, or in its pooling folder: bytes, and 64 hexadecimal digits."""
 
     name: str
     size: int
@@ -66,7 +66,11 @@ _TOKENIZERS = ("tokenizer.json", "tokenizer.model")
 _COMPANIONS = frozenset({
     _CONFIG, *_TOKENIZERS, "generation_config.json", "tokenizer_config.json", "special_tokens_map.json",
     "added_tokens.json", "vocab.json", "merges.txt", "chat_template.jinja", "chat_template.json", "README.md",
+    "modules.json", "sentencepiece.bpe.model",
 })  # fmt: skip
+POOLING_FOLDER = re.compile(r"[0-9]{1,2}_Pooling")
+"""Where sentence-transformers keeps how vectors are pooled: the only folder out of which anything is read."""
+_POOLING = re.compile(rf"{POOLING_FOLDER.pattern}/config\.json")
 # Terms travel with the weights under any of these names, whatever their case and ending.
 _TERMS = re.compile(r"(licen[sc]e|notice|use_policy|copying)", re.IGNORECASE)
 # Names that a repository may hold and that mean nothing to a file system but themselves.
@@ -85,12 +89,14 @@ def needed_files(names: Collection[str], *, read_index: Callable[[], str], where
     """
     weights = _weights(names, read_index, where)
     _require(names, where)
-    companions = [name for name in names if "/" not in name and _is_companion(name)]
+    companions = [name for name in names if _is_companion(name)]
     index = [INDEX] if INDEX in names else []
     return tuple(_plain(name, where) for name in sorted({*companions, *index, *weights}))
 
 
 def _is_companion(name: str) -> bool:
+    if "/" in name:
+        return _POOLING.fullmatch(name) is not None
     return name in _COMPANIONS or is_terms(name)
 
 
@@ -100,7 +106,7 @@ def is_terms(name: str) -> bool:
 
 
 def _plain(name: str, where: str) -> str:
-    if not _PLAIN.fullmatch(name):
+    if not _PLAIN.fullmatch(name) and not _POOLING.fullmatch(name):
         raise BadInputError(f"{where}: {name!r}: no plain file name", hint="do not trust this checkpoint")
     return name
 

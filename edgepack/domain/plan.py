@@ -17,18 +17,21 @@ _MICRO_BATCH = 512
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AttentionShape:
-    """What the KV cache and the compute buffers grow with; every layer keeps keys and values of every token."""
+    """What the KV cache and the compute buffers grow with."""
 
     layers: int
+    """Those that keep keys and values of every token."""
     kv_heads: int
     head_dim: int
     hidden: int
     feed_forward: int
     vocabulary: int
+    state: int = 0
+    """Bytes that recurrent layers keep of a sequence, however long it is."""
 
     def kv_cache(self, context: int) -> int:
-        """Bytes of an f16 cache for `context` tokens: keys and values of each head in each layer."""
-        return 2 * self.layers * self.kv_heads * self.head_dim * context * _F16_BYTES
+        """Bytes of an f16 cache for `context` tokens, keys and values of each head in each layer, and the state."""
+        return 2 * self.layers * self.kv_heads * self.head_dim * context * _F16_BYTES + self.state
 
     def compute(self, micro_batch: int) -> int:
         """Bytes of the graph's buffers: the logits of a micro-batch, which llama.cpp reserves, outweigh the rest."""

@@ -12,7 +12,7 @@ from edgepack.domain.measurement import Runtime
 from edgepack.domain.weights import Weights
 from edgepack.engines.llamacpp_chat import ChatMessage, chat_prompt
 from edgepack.engines.llamacpp_description import Description, describe
-from edgepack.engines.llamacpp_library import OpenModel, context, decode, library, opened
+from edgepack.engines.llamacpp_library import OpenModel, context, decode, library, opened, refuse_encoder
 from edgepack.engines.llamacpp_timing import measure, measure_phase
 from edgepack.infra.digests import sha256_of
 
@@ -124,8 +124,9 @@ def generate_each(
 
     Special tokens in a prompt are read as such, and what the GGUF asks for (a beginning-of-text token) is
     added unless the prompt already begins with it. Raises BadInputError for a prompt longer than the model's
-    context, NoSpaceError when memory does not hold the context.
+    context and for an encoder, NoSpaceError when memory does not hold the context.
     """
+    refuse_encoder(model)
     for prompt in prompts:
         tokens = _prompt_tokens(model, prompt)
         limit = _context_limit(model)

@@ -1,13 +1,12 @@
 """What a GGUF's metadata says of it, read through llama.cpp; its weights are not touched."""
 
-import ctypes
 from dataclasses import dataclass
 from pathlib import Path
 
 from edgepack.domain.errors import BadInputError
 from edgepack.domain.plan import AttentionShape
 from edgepack.domain.quant import Quant
-from edgepack.engines.llamacpp_library import OpenModel, opened
+from edgepack.engines.llamacpp_library import OpenModel, attends_both_ways, metadata, opened
 
 # The widest feed-forward layers in use (Gemma 2B's), for metadata that give none that can be read.
 _WIDEST_FEED_FORWARD = 8
@@ -31,6 +30,8 @@ class Description:
     """general.license, as its maker wrote it."""
     shape: AttentionShape
     """An upper bound where layers differ: llama.cpp shows no metadata that holds a value for each layer."""
+    embeds: bool
+    """Whether it was trained to give vectors of texts rather than to write."""
     files: int
     """Files that the model is split into; more than one where this is the first of a split."""
 
@@ -38,17 +39,18 @@ class Description:
 def describe(weights: Path) -> Description:
     """Read a GGUF's metadata, not its weights; BadInputError where it is no GGUF of a known architecture."""
     with opened(weights, vocabulary_only=True) as model:
-        architecture = _text(model, "general.architecture") or "unknown"
-        file_type = _text(model, "general.file_type")
+        architecture = metadata(model, "general.architecture") or "unknown"
+        file_type = metadata(model, "general.file_type")
         return Description(
-            name=_text(model, "general.name") or weights.stem,
+            name=metadata(model, "general.name") or weights.stem,
             architecture=architecture,
             context_length=_required(model, f"{architecture}.context_length"),
             parameters=int(model.native.llama_model_n_params(model.handle)),
             tensor_bytes=int(model.native.llama_model_size(model.handle)),
             quant=next((quant for quant in Quant if str(quant.file_type) == file_type), None),
-            licence=_text(model, "general.license"),
+            licence=metadata(model, "general.license"),
             shape=_shape(model, architecture),
+            embeds=attends_both_ways(model) or bool(_whole(model, f"{architecture}.pooling_type")),
             files=_whole(model, "split.count") or 1,
         )
 
@@ -73,23 +75,12 @@ def _required(model: OpenModel, key: str) -> int:
     number = _whole(model, key)
     if number is None:
         raise BadInputError(
-            f"{model.path}: {key}: expected int, got {_text(model, key) or 'nothing'}",
+            f"{model.path}: {key}: expected int, got {metadata(model, key) or 'nothing'}",
             hint="make the file again from its checkpoint",
         )
     return number
 
 
 def _whole(model: OpenModel, key: str) -> int | None:
-    text = _text(model, key) or ""
+    text = metadata(model, key) or ""
     return int(text) if text.isdecimal() else None
-
-
-def _text(model: OpenModel, key: str) -> str | None:
-    """One scalar or string of the GGUF's metadata as text."""
-    native, name = model.native, key.encode()
-    size = native.llama_model_meta_val_str(model.handle, name, None, 0)
-    if size < 0:
-        return None
-    buffer = ctypes.create_string_buffer(size + 1)
-    native.llama_model_meta_val_str(model.handle, name, buffer, size + 1)
-    return buffer.value.decode(errors="replace")

@@ -112,14 +112,23 @@ def context(
     cpus: tuple[int, ...] | None,
     batch: int = 2048,
     micro_batch: int = 512,
+    sequences: int = 1,
+    embeddings: bool = False,
+    on_node: object | None = None,
 ) -> Iterator[int]:
     """A context of `tokens` tokens as llama-bench makes it, with a pool of threads, maybe pinned.
 
-    Without a pool of its own, a build without OpenMP starts and joins threads for every single token.
+    Without a pool of its own, a build without OpenMP starts and joins threads for every single token. As many
+    texts as `sequences` share the tokens; with `embeddings` it gives vectors, not logits; `on_node`
+    (ggml_backend_sched_eval_callback) hears of the graph's nodes.
     """
     native = model.native
     parameters = native.llama_context_default_params()
+    if on_node is not None:
+        parameters.cb_eval = on_node
     parameters.n_ctx = tokens
+    parameters.n_seq_max = sequences
+    parameters.embeddings = embeddings
     parameters.n_batch = batch
     parameters.n_ubatch = micro_batch
     parameters.n_threads = parameters.n_threads_batch = threads
@@ -139,6 +148,31 @@ def context(
             yield handle
         finally:
             native.llama_free(handle)
+
+
+def metadata(model: OpenModel, key: str) -> str | None:
+    """One scalar or string of the GGUF's metadata as text."""
+    native, name = model.native, key.encode()
+    size = native.llama_model_meta_val_str(model.handle, name, None, 0)
+    if size < 0:
+        return None
+    buffer = ctypes.create_string_buffer(size + 1)
+    native.llama_model_meta_val_str(model.handle, name, buffer, size + 1)
+    return buffer.value.decode(errors="replace")
+
+
+def attends_both_ways(model: OpenModel) -> bool:
+    """Whether each token sees those behind it too: an encoder, which has no next token to give."""
+    return metadata(model, f"{metadata(model, 'general.architecture')}.attention.causal") == "false"
+
+
+def refuse_encoder(model: OpenModel) -> None:
+    """Raise BadInputError for an encoder: llama.cpp ends the process where one is run as if it wrote."""
+    if attends_both_ways(model):
+        raise BadInputError(
+            f"{model.path}: an encoder, which gives vectors of whole texts and writes none",
+            hint="give a model that writes; this one serves llama.cpp's embedding API",
+        )
 
 
 def _apply(native: ModuleType, handle: int, adapter: object) -> None:

@@ -8,7 +8,7 @@ from time import perf_counter
 from types import ModuleType
 
 from edgepack.domain.measurement import Phase, Sample, Series, Workload
-from edgepack.engines.llamacpp_library import OpenModel, context, decode, opened, refused
+from edgepack.engines.llamacpp_library import OpenModel, context, decode, opened, refuse_encoder, refused
 
 OnSample = Callable[[Phase, Sample], None]
 Busy = Callable[[], float | None]
@@ -53,7 +53,8 @@ def measure_phase(
     on_sample: OnSample = _nobody,
     busy: Busy = _unknown,
 ) -> Series:
-    """Time one phase in a context of its own, as llama-bench does for each of its tests."""
+    """Time one phase in a context of its own, as llama-bench does for each of its tests; refuses an encoder."""
+    refuse_encoder(model)
     count = workload.tokens(phase)
     run = _prefill if phase is Phase.PREFILL else _generate
     samples: list[Sample] = []

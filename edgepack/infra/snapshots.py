@@ -64,11 +64,14 @@ class Snapshots:
         directory = self._directory(commit)
         directory.mkdir(parents=True, exist_ok=True)
         kept = list(files)
-        for file, blob in kept:
-            _link(blob, directory / file.name)
-        for stranger in {path.name for path in directory.iterdir()} - {file.name for file, _ in kept}:
-            (directory / stranger).unlink()
-        sync(directory)
+        places = {directory / file.name: blob for file, blob in kept}
+        for path, blob in places.items():
+            path.parent.mkdir(exist_ok=True)
+            _link(blob, path)
+        for stranger in set(_files_under(directory)) - places.keys():
+            stranger.unlink()
+        for folder in {directory, *(path.parent for path in places)}:
+            sync(folder)
         self._write_record(commit, [file for file, _ in kept])
         return self._checkpoint(commit, (file for file, _ in kept))
 
@@ -177,6 +180,10 @@ def _unchanged(path: Path, file: CheckpointFile, mtime_ns: int) -> bool:
         return False
     # Another time on the same bytes: the cache was copied. They are read once more rather than fetched again.
     return stat.st_mtime_ns == mtime_ns or sha256_of(path) == file.sha256
+
+
+def _files_under(directory: Path) -> Iterator[Path]:
+    return (path for path in directory.rglob("*") if not path.is_dir())
 
 
 def _link(blob: Path, path: Path) -> None:

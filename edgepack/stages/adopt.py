@@ -20,6 +20,8 @@ class Adopted:
     weights: Weights
     shape: AttentionShape
     tensor_bytes: int
+    embeds: bool
+    """Whether it gives vectors of texts rather than text."""
     licence: str | None
     """What its maker calls its licence."""
 
@@ -87,7 +89,10 @@ def adopt(path: Path, *, memo: Path, allow_over_3b: bool, progress: Progress) ->
         path=path.absolute(), sha256=digest, size=size, name=name, architecture=found.architecture,
         quant=found.quant, parameters=found.parameters, context_length=found.context_length,
     )  # fmt: skip
-    return Adopted(weights=weights, shape=found.shape, tensor_bytes=found.tensor_bytes, licence=found.licence)
+    return Adopted(
+        weights=weights, shape=found.shape, tensor_bytes=found.tensor_bytes, embeds=found.embeds,
+        licence=found.licence,
+    )  # fmt: skip
 
 
 def _refuse_incomplete(path: Path, found: Description) -> None:

@@ -1,18 +1,19 @@
 """Checkpoint to weights: planned by the profile's memory, made once in the store."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from edgepack import __version__
 from edgepack.convert import blocks
 from edgepack.convert.card import card_licence
-from edgepack.convert.imatrix import ImportanceMatrix
+from edgepack.convert.imatrix import ImportanceMatrix, applied
 from edgepack.convert.onepass import Conversion, open_conversion, write_gguf
 from edgepack.convert.typeplan import Mixture
 from edgepack.domain.checkpoint import Checkpoint
 from edgepack.domain.errors import BadInputError
+from edgepack.domain.fallback import Fallback, explain
 from edgepack.domain.plan import AttentionShape, Candidate, memory_plan, preferred, refuse_over_3b
 from edgepack.domain.progress import Progress
 from edgepack.domain.quant import Quant
@@ -23,6 +24,7 @@ from edgepack.formats.partial import partial_directory
 from edgepack.infra.store import Entry, Store, require_space
 
 _LONGEST_NAME = 96
+_STATE_BYTES = 4  # float32
 _RECORD = "weights.json"
 # Raised whenever the bytes that a conversion gives change: it is part of every key.
 _CONVERTER = "edgepack-convert/1"
@@ -49,6 +51,11 @@ class Opened:
         return self.conversion.context_length
 
     @property
+    def embeds(self) -> bool:
+        """Whether it gives vectors of texts rather than text."""
+        return self.conversion.embeds
+
+    @property
     def origin(self) -> str:
         return self.checkpoint.origin
 
@@ -60,6 +67,11 @@ class Opened:
     def digest(self) -> str | None:
         """The checkpoint's."""
         return self.checkpoint.digest
+
+    @property
+    def inputs(self) -> dict[str, str]:
+        """What the weights depend on: digests by name."""
+        return {"checkpoint": self.checkpoint.digest}
 
     @property
     def licence(self) -> str | None:
@@ -134,8 +146,18 @@ def convert(
     return _weights(entry, conversion, quant)
 
 
+def warn_of_types(
+    fallen: Sequence[Fallback], weights: int, tuning: Tuning, quant: Quant | None, progress: Progress
+) -> None:
+    """Say which tensors' shapes cost bytes of `weights`, and which wish about types comes to nothing."""
+    if fallen:
+        progress.warn(f"{quant}: {explain(fallen, total=weights)}")
+    if tuning.overrides and quant in (Quant.F16, Quant.BF16):
+        progress.warn(f"--tensor-type changes nothing in {quant}: only quantized files mix types")
+
+
 def _step(opened: Opened, quant: Quant, matrix: ImportanceMatrix | None, llama_cpp: str) -> Step:
-    inputs = {"checkpoint": opened.checkpoint.digest}
+    inputs = opened.inputs
     parameters = {"name": opened.conversion.name, "quant": str(quant)}
     if opened.tuning.overrides:
         parameters["tensor_types"] = " ".join(map(str, opened.tuning.overrides))
@@ -197,15 +219,19 @@ def file_stem(*words: str) -> str:
 
 
 def _candidate(conversion: Conversion, mixture: Mixture, context: int) -> Candidate:
+    if not mixture.weighed:
+        applied(None, conversion.plan.types(mixture))  # types that need a matrix are refused before it is their turn
     weights = conversion.plan.size(mixture)
     memory = memory_plan(attention_shape(conversion), weights=weights, context=context)
     return Candidate(quant=mixture.quant, memory=memory, fallen=conversion.plan.fallbacks(mixture))
 
 
 def attention_shape(conversion: Conversion) -> AttentionShape:
-    """The sizes of a decoder in which every layer attends to everything."""
-    config = conversion.config
+    """The sizes of a decoder; windows that bound what a layer keeps are not considered."""
+    config, family = conversion.config, conversion.family
     return AttentionShape(
-        layers=blocks.layers(config), kv_heads=blocks.key_value_heads(config), head_dim=blocks.head_width(config),
-        hidden=blocks.hidden(config), feed_forward=blocks.feed_forward(config), vocabulary=blocks.vocabulary(config),
+        layers=sum(family.caching(config, number) for number in range(blocks.layers(config))),
+        kv_heads=blocks.key_value_heads(config), head_dim=blocks.head_width(config), hidden=blocks.hidden(config),
+        feed_forward=blocks.feed_forward(config), vocabulary=blocks.vocabulary(config),
+        state=family.state(config) * _STATE_BYTES,
     )  # fmt: skip

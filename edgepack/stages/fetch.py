@@ -1,10 +1,11 @@
 """Brings a checkpoint to this machine, whole and verified; it does not know what the weights mean."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import assert_never
 
 import edgepack
-from edgepack.domain.checkpoint import INDEX, LOCAL, Checkpoint, CheckpointFile, needed_files
+from edgepack.domain.checkpoint import INDEX, LOCAL, POOLING_FOLDER, Checkpoint, CheckpointFile, needed_files
 from edgepack.domain.errors import BadInputError, UsageError
 from edgepack.domain.progress import Progress
 from edgepack.domain.source import (
@@ -65,7 +66,7 @@ def fetch(source: Source, *, cache: Path, progress: Progress, offline: bool) -> 
 
 def _on_disk(directory: Path, *, origin: str, cache: Path, progress: Progress) -> Checkpoint:
     try:
-        sizes = {path.name: path.stat().st_size for path in directory.iterdir() if path.is_file()}
+        sizes = {name: (directory / name).stat().st_size for name in _listed(directory)}
         names = needed_files(
             sizes,
             read_index=lambda: (directory / INDEX).read_text(encoding="utf-8"),
@@ -81,6 +82,13 @@ def _on_disk(directory: Path, *, origin: str, cache: Path, progress: Progress) -
             f"{error.filename}: cannot be read: {error.strerror}", hint="check the path and its permissions"
         ) from error
     return Checkpoint(directory=directory.resolve(), origin=origin, revision=LOCAL, files=files)
+
+
+def _listed(directory: Path) -> Iterator[str]:
+    """Its files and those of its pooling folder, by the names that a hub would list."""
+    pooling = (path for path in directory.iterdir() if POOLING_FOLDER.fullmatch(path.name) and path.is_dir())
+    for place in (directory, *pooling):
+        yield from (str(path.relative_to(directory)) for path in place.iterdir() if path.is_file())
 
 
 def _refuse_pointer(path: Path) -> None:

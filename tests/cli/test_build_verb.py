@@ -14,7 +14,10 @@ import pytest
 from edgepack.cli.main import run
 from edgepack.domain.errors import ExitCode
 from tests.fakes.demo_copy import DEMO
+from tests.fakes.gguf_raw import keys_of
 from tests.fakes.hub import Refusal, serve_hub
+from tests.fakes.matrices import seeded_sums, write_gguf_matrix
+from tests.fakes.tiny_gguf import write_tiny_gguf
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "schemas" / "build.schema.json").read_text())
 USUAL = ("build", "--profile", "rpi5", "--no-bench")
@@ -43,6 +46,48 @@ def test_the_json_of_a_dry_run_follows_its_schema(
     assert values["built"] is None
     assert [path.name for path in tmp_path.iterdir()] == ["home"]
     assert not list((tmp_path / "home").glob("store/*/*"))
+
+
+def test_a_plan_with_a_matrix_computes_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """That there will be one is all that the types depend on."""
+    options = ("--imatrix", "auto", "--tensor-type", "ffn_down=q8_0", "--quant", "Q4_K_M", "--dry-run", "--json")
+    assert run([*USUAL, "--model", "demo-1m", *options]) == ExitCode.DONE
+    values = json.loads(capsys.readouterr().out)
+    jsonschema.validate(values, SCHEMA)
+    planned = values["planned"]
+    assert (planned["imatrix"], planned["tensor_types"]) == ("auto", ["ffn_down=Q8_0"])
+    assert not list((tmp_path / "home").glob("store/*/*"))
+
+
+def test_a_build_with_a_matrix_is_another_build(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its weights note the matrix; the same build again makes nothing."""
+    path = tmp_path / "some.imatrix"
+    write_gguf_matrix(path, seeded_sums({"blk.0.attn_q.weight": 256}))
+    wanted = [*USUAL, "--model", "demo-1m", "--quant", "Q4_0", "--imatrix", str(path)]
+    assert run([*wanted, "--out", str(tmp_path / "one")]) == ExitCode.DONE
+    (weights,) = (tmp_path / "one" / "model").iterdir()
+    assert keys_of(weights)["quantize.imatrix.file"] == "some.imatrix"
+    capsys.readouterr()
+    assert run([*wanted, "--out", str(tmp_path / "two")]) == ExitCode.DONE
+    assert "stands in the store" in capsys.readouterr().err
+    assert run([*USUAL, "--model", "demo-1m", "--quant", "Q4_0", "--out", str(tmp_path / "three")]) == ExitCode.DONE
+    assert "converting demo-1m" in capsys.readouterr().err
+
+
+def test_a_plan_refuses_types_that_need_a_matrix(capsys: pytest.CaptureFixture[str]) -> None:
+    options = ("--quant", "Q4_0", "--tensor-type", "ffn_up=iq2_xs", "--dry-run")
+    assert run([*USUAL, "--model", "demo-1m", *options]) == ExitCode.USAGE
+    assert "IQ2_XS has too few bits" in capsys.readouterr().err
+    assert run([*USUAL, "--model", "demo-1m", *options, "--imatrix", "auto"]) == ExitCode.DONE
+
+
+@pytest.mark.parametrize("options", [("--imatrix", "auto"), ("--tensor-type", "attn_q=q8_0")])
+def test_weights_that_are_ready_are_not_bent(
+    options: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ready = write_tiny_gguf(tmp_path / "tiny.gguf")
+    assert run([*USUAL, "--model", str(ready), *options]) == ExitCode.USAGE
+    assert f"{options[0]}: tiny.gguf is quantized already" in capsys.readouterr().err
 
 
 def test_the_words_say_what_was_chosen_and_checked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tests.fakes.encoder_vocabularies import end_texts, put_unigram, put_wordpiece
 from tests.fakes.gguf_raw import keys_of
 from tests.fakes.renamed_tokens import name_as_qwen25, name_as_r1
+from tests.fakes.sentencepiece_file import bytes_field, piece, varint_field
 
 LLAMA3_SPLIT = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*"
@@ -42,6 +44,10 @@ class Recipe:
     """Every tensor's shape, from config.json; None: those of llama, qwen2 or qwen3."""
     spread: float = 0.02
     """Standard deviation of the weights; the larger, the more a wrong tensor shows in the logits."""
+    float32: tuple[str, ...] = ()
+    """Ends of the names of tensors that are float32 whatever the rest is."""
+    options: tuple[str, ...] = ()
+    """Further words for the oracle's first step."""
     outtype: str = ""
     """The precision in which the oracle's first step writes, where the checkpoint's own would lose something."""
     files: Mapping[str, str] = field(default_factory=dict)
@@ -100,10 +106,13 @@ def shapes(recipe: Recipe, config: Mapping[str, Any]) -> dict[str, tuple[int, ..
 def _write_weights(recipe: Recipe, config: Mapping[str, Any], directory: Path) -> None:
     random = np.random.default_rng(seed=sum(recipe.name.encode()))
     tensors = recipe.tensors(config) if recipe.tensors else shapes(recipe, config)
-    stored = {name: (recipe.dtype, shape) for name, shape in tensors.items()}
+    stored = {
+        name: ("F32" if name.endswith(recipe.float32) else recipe.dtype, shape) for name, shape in tensors.items()
+    }
 
     def values(name: str) -> bytes:
-        return encode(random_weights(random, stored[name][1], recipe.spread), recipe.dtype)
+        dtype, shape = stored[name]
+        return encode(random_weights(random, shape, recipe.spread), dtype)
 
     if recipe.shards == 1:
         write_safetensors(directory / "model.safetensors", stored, values)
@@ -288,12 +297,25 @@ def _few_pieces(directory: Path, vocabularies: Path, recipe: Recipe) -> int:
     return _put_sentencepiece(directory, vocabularies, recipe, 700)
 
 
-def _put_sentencepiece(directory: Path, vocabularies: Path, recipe: Recipe, count: int) -> int:
+def _odd_pieces(directory: Path, vocabularies: Path, recipe: Recipe) -> int:
+    """As few pieces, with those that InternLM2 treats its own way, and no space before a text."""
+    renamed = {690: "\0", 691: "[UNUSED_TOKEN_1]", 692: "[UNUSED_TOKEN_2]"}
+    return _put_sentencepiece(directory, vocabularies, recipe, 700, renamed=renamed, prefix=False)
+
+
+def _put_sentencepiece(
+    directory: Path, vocabularies: Path, recipe: Recipe, count: int, *,
+    renamed: Mapping[int, str] | None = None, prefix: bool = True,
+) -> int:  # fmt: skip
     keys = keys_of(vocabularies / "ggml-vocab-llama-spm.gguf")
     tokens, types, scores = (keys[f"tokenizer.ggml.{name}"][:count] for name in ("tokens", "token_type", "scores"))
-    pieces = b"".join(_piece(*entry) for entry in zip(tokens, scores, types, strict=True))
-    trainer = _field(2, _varint_field(3, 2) + _varint_field(35, 1))  # BPE, with byte fallback
-    normalizer = _field(3, _field(1, b"identity") + _varint_field(3, 1) + _varint_field(4, 0) + _varint_field(5, 1))
+    for token_id, text in (renamed or {}).items():
+        tokens[token_id] = text
+    pieces = b"".join(piece(*entry) for entry in zip(tokens, scores, types, strict=True))
+    trainer = bytes_field(2, varint_field(3, 2) + varint_field(35, 1))  # BPE, with byte fallback
+    normalizer = bytes_field(
+        3, bytes_field(1, b"identity") + varint_field(3, prefix) + varint_field(4, 0) + varint_field(5, 1)
+    )
     (directory / "tokenizer.model").write_bytes(pieces + trainer + normalizer)
     settings: dict[str, Any] = {
         "add_bos_token": True, "add_eos_token": False, "bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>",
@@ -309,6 +331,24 @@ def _put_sentencepiece(directory: Path, vocabularies: Path, recipe: Recipe, coun
     return len(tokens) + len(recipe.added)
 
 
+def _wordpiece(directory: Path, vocabularies: Path, _recipe: Recipe) -> int:
+    return put_wordpiece(directory, vocabularies)
+
+
+def _unigram(directory: Path, vocabularies: Path, _recipe: Recipe) -> int:
+    return put_unigram(directory, vocabularies, whole=True)
+
+
+def _unigram_json(directory: Path, vocabularies: Path, _recipe: Recipe) -> int:
+    return put_unigram(directory, vocabularies, whole=False)
+
+
+def _qwen2_ended(directory: Path, vocabularies: Path, recipe: Recipe) -> int:
+    size = _qwen2(directory, vocabularies, recipe)
+    end_texts(directory, "<|endoftext|>", 151643)
+    return size
+
+
 _WRITERS = {
     "qwen2": _qwen2,
     "qwen2.5": _qwen25,
@@ -317,26 +357,9 @@ _WRITERS = {
     "gpt2": _gpt2,
     "sentencepiece": _sentencepiece,
     "few-pieces": _few_pieces,
+    "odd-pieces": _odd_pieces,
+    "qwen2-ended": _qwen2_ended,
+    "wordpiece": _wordpiece,
+    "unigram": _unigram,
+    "unigram-json": _unigram_json,
 }
-
-
-def _piece(text: str, score: float, type: int) -> bytes:
-    """One SentencePiece entry as a protobuf message: piece, score, type (GGUF uses the same numbers)."""
-    body = _field(1, text.encode()) + b"\x15" + struct.pack("<f", score) + _varint_field(3, type)
-    return _field(1, body)
-
-
-def _field(number: int, data: bytes) -> bytes:
-    return _varint(number << 3 | 2) + _varint(len(data)) + data
-
-
-def _varint_field(number: int, value: int) -> bytes:
-    return _varint(number << 3) + _varint(value)
-
-
-def _varint(value: int) -> bytes:
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    return bytes([*out, value])

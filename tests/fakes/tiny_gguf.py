@@ -22,6 +22,8 @@ def write_tiny_gguf(
     chat_template: str | None = CHAT_TEMPLATE,
     always_ends: bool = False,
     tensors_a_file: int = 0,
+    causal: bool = True,
+    adds_eos: bool = False,
 ) -> Path:
     """Write one; with `always_ends` the likeliest next token is always the end-of-generation token.
 
@@ -55,6 +57,10 @@ def write_tiny_gguf(
     writer.add_eos_token_id(EOS)
     writer.add_unk_token_id(0)
     writer.add_add_bos_token(True)
+    if adds_eos:
+        writer.add_add_eos_token(True)
+    if not causal:
+        writer.add_causal_attention(False)
     if chat_template:
         writer.add_chat_template(chat_template)
     output = weights(len(tokens), HIDDEN)

@@ -116,6 +116,24 @@ def test_nothing_else_is_asked_for(hub: FakeHub, cache: Path) -> None:
     assert not {request.name for request in hub.requests} & {name.rpartition("/")[2] for name in others}
 
 
+def test_an_embedding_model_s_pooling_comes_with_it(hub: FakeHub, cache: Path) -> None:
+    """From its folder, which is no way out of the checkpoint; nothing else in a folder is fetched."""
+    named = {
+        "modules.json": b"[]",
+        "sentencepiece.bpe.model": b"x",
+        "1_Pooling/config.json": b'{"pooling_mode": "cls"}',
+    }
+    others = ("2_Dense/config.json", "1_Pooling/model.py", "a/1_Pooling/config.json", "../1_Pooling/config.json")
+    hub.commit(MODEL, {**FILES, **named, **dict.fromkeys(others, b"never")})
+    checkpoint = fetched(cache)
+    assert {file.name for file in checkpoint.files} == {*NEEDED, *named}
+    assert {name: checkpoint.path(name).read_bytes() for name in named} == named
+    assert fetched(cache, checkpoint.revision).digest == checkpoint.digest
+    (checkpoint.directory / "1_Pooling" / "stranger").write_bytes(b"x")
+    checkpoint.path("modules.json").unlink()
+    assert {path.name for path in (fetched(cache).directory / "1_Pooling").iterdir()} == {"config.json"}
+
+
 def test_the_fake_speaks_as_the_real_hub_does_to_its_own_client(hub: FakeHub, tmp_path: Path) -> None:
     """The client's own download, which is none of ours, gets the same bytes from it."""
     got = huggingface_hub.snapshot_download(MODEL, endpoint=hub.url, local_dir=tmp_path / "own", token=False)

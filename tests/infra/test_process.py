@@ -110,3 +110,8 @@ def test_of_many_complaints_the_last_are_kept() -> None:
 def test_a_missing_program_cannot_be_started() -> None:
     with pytest.raises(ProgramMissing, match="no-such-program"):
         start(["no-such-program"])
+
+
+def test_a_program_s_last_output_does_not_keep_it_from_ending() -> None:
+    running = start(python("import sys; sys.stdin.read(); sys.stdout.write('x' * 1000000); sys.exit(3)"))
+    assert running.finish(30) == 3

@@ -3,7 +3,8 @@
     python -m tests.oracle.logits --llama-cpp SOURCE --python PYTHON [RECIPE …]
 
 PYTHON has torch and transformers, as for record.py. Decoders are compared by logits, encoders by the last hidden
-states, position by position; what counts is the smallest cosine. The GGUF is F16, the reference float32.
+states, position by position, and classifiers by the scores that they give to the whole; what counts is the
+smallest cosine. The GGUF is F16, the reference float32.
 Exits with 1 when one is below 0.9999.
 """
 
@@ -30,8 +31,8 @@ WANTED = 0.9999
 _TOKENS = 24
 
 
-def native_rows(gguf: Path, tokens: list[int]) -> npt.NDArray[np.float32]:
-    """A row of logits, or of hidden states for an encoder, for every token."""
+def native_rows(gguf: Path, tokens: list[int], *, classifies: bool = False) -> npt.NDArray[np.float32]:
+    """A row of logits, or of hidden states for an encoder, for every token; one of scores where it `classifies`."""
     with opened(gguf) as model:
         encoder = not llama_cpp.llama_model_has_decoder(model.handle) or _is_encoder(model.handle)
         settings = llama_cpp.llama_context_default_params()
@@ -39,7 +40,8 @@ def native_rows(gguf: Path, tokens: list[int]) -> npt.NDArray[np.float32]:
         settings.type_k = settings.type_v = llama_cpp.GGML_TYPE_F32
         settings.flash_attn_type = llama_cpp.LLAMA_FLASH_ATTN_TYPE_DISABLED
         settings.embeddings = encoder
-        settings.pooling_type = llama_cpp.LLAMA_POOLING_TYPE_NONE
+        pooled, plain = llama_cpp.LLAMA_POOLING_TYPE_RANK, llama_cpp.LLAMA_POOLING_TYPE_NONE
+        settings.pooling_type = pooled if classifies else plain
         context = llama_cpp.llama_init_from_model(model.handle, settings)
         assert context, "no context"
         batch = llama_cpp.llama_batch_init(len(tokens), 0, 1)
@@ -50,7 +52,10 @@ def native_rows(gguf: Path, tokens: list[int]) -> npt.NDArray[np.float32]:
         run = llama_cpp.llama_encode if encoder else llama_cpp.llama_decode
         assert run(context, batch) == 0
         width = llama_cpp.llama_model_n_embd(model.handle) if encoder else _vocabulary_size(model.handle)
-        rows = [_row(context, place, width, encoder=encoder) for place in range(len(tokens))]
+        if classifies:
+            rows = [_scores(context, model.handle)]
+        else:
+            rows = [_row(context, place, width, encoder=encoder) for place in range(len(tokens))]
         llama_cpp.llama_batch_free(batch)
         llama_cpp.llama_free(context)
     return np.stack(rows)
@@ -69,6 +74,11 @@ def _vocabulary_size(model: object) -> int:
 def _row(context: object, place: int, width: int, *, encoder: bool) -> npt.NDArray[np.float32]:
     get = llama_cpp.llama_get_embeddings_ith if encoder else llama_cpp.llama_get_logits_ith
     return np.ctypeslib.as_array(get(context, place), shape=(width,)).copy()
+
+
+def _scores(context: object, model: object) -> npt.NDArray[np.float32]:
+    scores = llama_cpp.llama_get_embeddings_seq(context, 0)
+    return np.ctypeslib.as_array(scores, shape=(llama_cpp.llama_model_n_cls_out(model),)).copy()
 
 
 def reference_rows(recipe: Recipe, checkpoint: Path, tokens: list[int], python: Path) -> npt.NDArray[np.float32]:
@@ -97,7 +107,9 @@ def agreement(recipe: Recipe, vocabularies: Path, python: Path) -> float:
         write_gguf(conversion, Quant.F16, gguf, threads=2, progress=Silent())
         most = min(conversion.config.count("vocab_size"), 30_000)
         tokens = np.random.default_rng(7).integers(3, most, _TOKENS).tolist()
-        return smallest_cosine(native_rows(gguf, tokens), reference_rows(recipe, checkpoint, tokens, python))
+        classifies = conversion.config.checkpoint_class.endswith("ForSequenceClassification")
+        ours = native_rows(gguf, tokens, classifies=classifies)
+        return smallest_cosine(ours, reference_rows(recipe, checkpoint, tokens, python))
 
 
 def main() -> None:

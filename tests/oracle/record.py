@@ -39,7 +39,8 @@ def run_converter(recipe: Recipe, checkpoint: Path, tools: argparse.Namespace) -
     full = checkpoint.parent / f"{recipe.name}.full.gguf"
     environment = {**os.environ, "PYTHONPATH": str(tools.llama_cpp / "gguf-py"), "HF_HUB_OFFLINE": "1"}
     convert = [tools.python, tools.llama_cpp / "convert_hf_to_gguf.py", checkpoint, "--outfile", full]
-    run([*convert, "--outtype", _OUTTYPE[recipe.outtype or recipe.dtype]], environment=environment)
+    outtype = _OUTTYPE[recipe.outtype or recipe.dtype]
+    run([*convert, "--outtype", outtype, *recipe.options], environment=environment)
     return full
 
 

@@ -7,6 +7,7 @@ import argparse
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from shutil import copyfile, copytree
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -14,7 +15,7 @@ from tests.fakes.checkpoints import make_checkpoint
 from tests.fakes.gguf_raw import RawGguf
 from tests.oracle.describe import describe
 from tests.oracle.record import run, run_converter
-from tests.oracle.tuned import CASES, Case
+from tests.oracle.tuned import CASES, DATA, DEMO, MATRIX, PIECE, Case, write_piece
 
 RECORDS = Path(__file__).parent.parent / "data" / "oracle-imatrix"
 
@@ -34,19 +35,32 @@ def oracle(case: Case, scratch: Path, tools: argparse.Namespace) -> Iterator[tup
     for quant in case.quants:
         made = scratch / f"{quant}.gguf"
         # Where the matrix lies: what llama-quantize notes of it is its name as given.
-        run([tools.quantize, *options, full, made, quant.value, "2"], cwd=scratch)
+        run([tools.tools / "llama-quantize", *options, full, made, quant.value, "2"], cwd=scratch)
         yield quant.value, describe(made)
         made.unlink()
+
+
+def record_matrix(tools: argparse.Namespace) -> None:
+    """The smaller demo model's importance matrix on a piece of the calibration text, by llama-imatrix itself."""
+    with TemporaryDirectory() as scratch:
+        checkpoint = copytree(DATA / DEMO.name, Path(scratch) / DEMO.name)
+        full = run_converter(DEMO, checkpoint, tools)
+        write_piece(Path(scratch) / PIECE)
+        command = [tools.tools / "llama-imatrix", "-m", full, "-f", PIECE, "-o", MATRIX.name]
+        run(command, cwd=Path(scratch))
+        copyfile(Path(scratch) / MATRIX.name, MATRIX)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--llama-cpp", type=Path, required=True)
-    parser.add_argument("--quantize", type=Path, required=True)
+    parser.add_argument("--tools", type=Path, required=True)
     parser.add_argument("--python", type=Path, required=True)
     parser.add_argument("cases", nargs="*", metavar="CASE", help="names, or beginnings of names; default: all")
     tools = parser.parse_args()
-    tools.quantize = tools.quantize.absolute()
+    tools.tools = tools.tools.absolute()
+    if not tools.cases:
+        record_matrix(tools)
     for case in CASES:
         if case.name.startswith(tuple(tools.cases) or ""):
             with TemporaryDirectory() as scratch:

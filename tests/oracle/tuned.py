@@ -26,6 +26,17 @@ AWKWARD = Recipe(
     },
 )  # fmt: skip
 
+DATA = Path(__file__).parents[2] / "edgepack" / "data"
+DEMO = Recipe(name="demo-1m", vocabulary="", dtype="BF16", config={})
+PIECE = "piece.txt"
+"""The text's name, which stands in the matrix."""
+MATRIX = Path(__file__).parents[1] / "data" / "oracle-imatrix" / "demo-1m.imatrix.gguf"
+
+
+def write_piece(path: Path) -> None:
+    """Some chunks of the calibration text, with the newline at the end that llama-imatrix drops."""
+    path.write_text((DATA / "calibration.txt").read_text(encoding="utf-8")[:4000] + "\n", encoding="utf-8")
+
 
 def _every_type() -> tuple[str, ...]:
     """Each type on a tensor of its own; then rules that an earlier one hides, and patterns in capitals."""

@@ -6,16 +6,19 @@ from pathlib import Path
 
 import pytest
 
+from edgepack.convert.imatrix import read_matrix
 from edgepack.domain.checkpoint import Checkpoint
 from edgepack.domain.errors import BadInputError
 from edgepack.domain.progress import Silent
 from edgepack.domain.quant import Quant
 from edgepack.domain.source import DirectorySource
+from edgepack.domain.tuning import Tuning, parse_override
 from edgepack.domain.weights import Weights
 from edgepack.infra.store import Store, home
 from edgepack.stages.convert import convert, convert_to, file_stem, open_checkpoint, open_directory
 from edgepack.stages.fetch import fetch
 from tests.fakes.demo_copy import EMBEDDING, copy_demo, poke
+from tests.fakes.matrices import seeded_sums, write_gguf_matrix
 
 
 @pytest.fixture
@@ -27,9 +30,21 @@ def fetched(directory: Path) -> Checkpoint:
     return fetch(DirectorySource(path=directory), cache=home() / "hub", progress=Silent(), offline=True)
 
 
-def made(directory: Path, quant: Quant = Quant.Q8_0, *, threads: int = 1, llama_cpp: str = "1") -> Weights:
-    opened = open_checkpoint(fetched(directory), allow_over_3b=False)
-    return convert(opened, quant, llama_cpp=llama_cpp, store=Store(home()), threads=threads, progress=Silent())
+def made(
+    directory: Path,
+    quant: Quant = Quant.Q8_0,
+    *,
+    matrix: Path | None = None,
+    overrides: tuple[str, ...] = (),
+    threads: int = 1,
+    llama_cpp: str = "1",
+) -> Weights:
+    tuning = Tuning(matrix=matrix, overrides=tuple(map(parse_override, overrides)))
+    opened = open_checkpoint(fetched(directory), allow_over_3b=False, tuning=tuning)
+    return convert(
+        opened, quant, matrix=read_matrix(matrix) if matrix else None, llama_cpp=llama_cpp, store=Store(home()),
+        threads=threads, progress=Silent(),
+    )  # fmt: skip
 
 
 def entries() -> int:
@@ -59,6 +74,23 @@ def test_another_weight_quantization_or_llama_cpp_is_another_entry(checkpoint: P
     poke(checkpoint, EMBEDDING, 0, 0x3F80)
     made(checkpoint)
     assert entries() == 4
+
+
+def test_another_matrix_or_type_is_another_entry(checkpoint: Path, tmp_path: Path) -> None:
+    """A matrix by its bytes and its name, which both show in the weights; not by where it lies."""
+    made(checkpoint)
+    (tmp_path / "elsewhere").mkdir()
+    one, two, three = tmp_path / "a.imatrix", tmp_path / "elsewhere" / "a.imatrix", tmp_path / "b.imatrix"
+    for path in (one, two, three):
+        write_gguf_matrix(path, seeded_sums({"blk.0.attn_q.weight": 256}))
+    digests = [made(checkpoint, matrix=path).sha256 for path in (one, two, three)]
+    assert digests[0] == digests[1] != digests[2]
+    assert entries() == 3
+    write_gguf_matrix(one, seeded_sums({"blk.0.attn_k.weight": 256}))
+    made(checkpoint, matrix=one)
+    made(checkpoint, overrides=("attn_q=q4_0",))
+    made(checkpoint, overrides=("attn_q=q4_0", "attn_k=q4_0"))
+    assert entries() == 6
 
 
 def test_threads_change_no_byte(checkpoint: Path, tmp_path: Path) -> None:

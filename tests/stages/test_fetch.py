@@ -48,6 +48,19 @@ def test_the_digest_is_of_the_contents_and_not_of_the_place(tmp_path: Path) -> N
     assert here.digest == sha256("".join(lines).encode()).hexdigest()
 
 
+def test_the_digest_covers_how_vectors_are_pooled(tmp_path: Path) -> None:
+    """The one file that lies in a folder; what lies in others is not read."""
+    digests = set()
+    for number, pooling in enumerate((b'{"pooling_mode": "cls"}', b'{"pooling_mode": "mean"}')):
+        directory = written(tmp_path / str(number), FILES | {"modules.json": b"[]"})
+        for folder in ("1_Pooling", "2_Dense", "1_Pooling/1_Pooling"):
+            written(directory / folder, {"config.json": pooling})
+        checkpoint = fetched(directory, tmp_path / "cache")
+        assert [file.name for file in checkpoint.files if "/" in file.name] == ["1_Pooling/config.json"]
+        digests.add(checkpoint.digest)
+    assert len(digests) == 2
+
+
 def test_a_relative_directory_gives_an_absolute_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     written(tmp_path / "mine", FILES)
     monkeypatch.chdir(tmp_path / "mine")

@@ -1,5 +1,6 @@
 """Byte-level BPE in tokenizer.json, as GPT-2 began it."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,15 @@ def byte_level(directory: Path, config: Config) -> Vocabulary | None:
         return None
     tokenizer = load_tokenizer(path)
     added = with_configured_tokens(directory, tokenizer)
+    tokens = numbered_tokens(path, config, tokenizer, added)
+    pre = pre_tokenizer(path, tokenizer)
+    return Vocabulary(model="gpt2", pre=pre, tokens=tuple(tokens), scored=False, merged=True)
+
+
+def numbered_tokens(
+    path: Path, config: Config, tokenizer: "Tokenizer", added: "Mapping[int, AddedToken]"
+) -> list[Token]:
+    """All tokens of a tokenizer.json by number, padded to `vocab_size`; `added` are its added ones."""
     texts = {token_id: text for text, token_id in tokenizer.get_vocab(with_added_tokens=True).items()}
     size = config.count("vocab_size")
     if max(texts, default=0) >= size:
@@ -30,12 +40,11 @@ def byte_level(directory: Path, config: Config) -> Vocabulary | None:
         for token_id, text in enumerate(map(texts.get, range(size)))
     ]
     for token_id, entry in added.items():
-        tokens[token_id] = _byte_level_added(entry, tokenizer)
-    pre = pre_tokenizer(path, tokenizer)
-    return Vocabulary(model="gpt2", pre=pre, tokens=tuple(tokens), scored=False, merged=True)
+        tokens[token_id] = _normalized(entry, tokenizer)
+    return tokens
 
 
-def _byte_level_added(entry: "AddedToken", tokenizer: "Tokenizer") -> Token:
+def _normalized(entry: "AddedToken", tokenizer: "Tokenizer") -> Token:
     text = entry.content
     if not entry.normalized:
         # llama.cpp takes added tokens as already normalized: store what the tokenizer makes of them.

@@ -32,19 +32,24 @@ def read_sentencepiece(directory: Path, config: Config, added_by_files: Added) -
     path = directory / "tokenizer.model"
     if not path.is_file():
         return None
-    from sentencepiece import SentencePieceProcessor
-
-    try:
-        pieces = SentencePieceProcessor(model_file=str(path))
-        size = config.count("vocab_size")
-        tokens = [_piece(pieces, token_id) for token_id in range(min(size, pieces.vocab_size()))]
-    except (RuntimeError, OSError, ValueError) as error:  # ValueError: a piece that is not UTF-8
-        raise BadInputError(f"{path}: not a SentencePiece model", hint=TOKENIZER_HINT) from error
+    size = config.count("vocab_size")
+    tokens = stored_pieces(path)[:size]
     tokens += [padding(token_id) for token_id in range(len(tokens), size)]
     for token_id, added in added_by_files(directory, size):
         tokens[token_id] = added
     require_bytes(path, tokens)
     return Vocabulary(model="llama", pre="default", tokens=tuple(tokens), scored=True, merged=False)
+
+
+def stored_pieces(path: Path) -> list[Token]:
+    """All pieces of a SentencePiece file, by its own numbers."""
+    from sentencepiece import SentencePieceProcessor
+
+    try:
+        pieces = SentencePieceProcessor(model_file=str(path))
+        return [_piece(pieces, token_id) for token_id in range(pieces.vocab_size())]
+    except (RuntimeError, OSError, ValueError) as error:  # ValueError: a piece that is not UTF-8
+        raise BadInputError(f"{path}: not a SentencePiece model", hint=TOKENIZER_HINT) from error
 
 
 def _piece(pieces: "SentencePieceProcessor", token_id: int) -> Token:  # type: ignore[name-defined] # noqa: F821
@@ -78,3 +83,21 @@ def tokens_of_added_json(directory: Path, size: int) -> Iterable[tuple[int, Toke
                 raise BadInputError(f"{path}: {text!r} has no token id", hint=TOKENIZER_HINT)
             if token_id < size:
                 yield token_id, Token(text, TokenType.USER_DEFINED, ADDED_SCORE)
+
+
+def tokens_as_they_stand(directory: Path) -> Iterable[tuple[int, Token]]:
+    """What tokenizer_config.json, then tokenizer.json, add, whatever the texts look like; the later holds."""
+    for token_id, text, special in (*configured_tokens(directory), *_tokenizer_json(directory)):
+        yield token_id, Token(text, TokenType.CONTROL if special else TokenType.USER_DEFINED, ADDED_SCORE)
+
+
+def _tokenizer_json(directory: Path) -> Iterable[tuple[int, str, bool]]:
+    """(id, text, special) of tokenizer.json's added tokens."""
+    path = directory / "tokenizer.json"
+    entries = read_json(path).get("added_tokens") if path.is_file() else []
+    for entry in entries if isinstance(entries, list) else []:
+        match entry:
+            case {"id": int(token_id), "content": str(text)} if token_id >= 0:
+                yield token_id, text, bool(entry.get("special"))
+            case _:
+                raise BadInputError(f"{path}: added_tokens: no id or no content", hint=TOKENIZER_HINT)

@@ -1,0 +1,81 @@
+"""What a model's GGUF will hold, known from its config.json alone: planned before any weight is fetched."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+
+import gguf
+
+from edgepack.convert.config import Config
+from edgepack.convert.family import Family, Row
+from edgepack.convert.metadata import write_hyperparameters
+from edgepack.convert.safetensors import StoredTensor
+from edgepack.convert.table import family_of
+from edgepack.convert.tensors import Source, layers_with, match
+from edgepack.convert.typeplan import TypePlan
+from edgepack.domain.catalogue import Architecture, CatalogueModel
+
+_ELEMENT_BYTES = {"BF16": 2, "F16": 2, "F32": 4}
+_DTYPES = {"bfloat16": "BF16", "float16": "F16", "float32": "F32"}
+# Whether the layers of attention have biases, by whatever name a class asks for them.
+_BIASES = ("attention_bias", "use_qkv_bias")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outline:
+    """A model as its config describes it: the tensors that its checkpoint must have, and those of its GGUF."""
+
+    family: Family
+    config: Config
+    plan: TypePlan
+    """Types and sizes for every quantization."""
+
+
+def outline(config: Config) -> Outline:
+    """What `config` describes; raises BadInputError for a class that is not converted and for senseless sizes."""
+    family = family_of(config)
+    config = family.complete(config)
+    tensors = {tensor.name: tensor for tensor in _described(family, config)}
+    config = family.noticed(config, tensors)
+    return Outline(family=family, config=config, plan=plan_of(family, config, match(family, config, tensors)))
+
+
+def plan_of(family: Family, config: Config, sources: list[Source]) -> TypePlan:
+    """The plan of a model's types, which its weights do not change."""
+
+    def write_keys(writer: gguf.GGUFWriter) -> None:
+        write_hyperparameters(family, config, writer)
+
+    return TypePlan(architecture=family.architecture, write_keys=write_keys, sources=tuple(sources))
+
+
+def config_of(model: CatalogueModel) -> Config:
+    """The config.json of a listed model, as far as the catalogue knows its shape."""
+    shape = model.shape
+    return Config(path=Path(model.id, "config.json"), table={
+        "architectures": [str(model.architecture)], "num_hidden_layers": shape.layers, "hidden_size": shape.hidden,
+        "intermediate_size": shape.ffn, "num_attention_heads": shape.heads, "num_key_value_heads": shape.kv_heads,
+        "head_dim": shape.head_dim, "vocab_size": shape.vocabulary, "tie_word_embeddings": shape.tied,
+        "attention_bias": shape.qkv_bias and model.architecture is not Architecture.QWEN2,
+        "max_position_embeddings": model.context, "torch_dtype": "bfloat16",
+    })  # fmt: skip
+
+
+def _described(family: Family, config: Config) -> Iterator[StoredTensor]:
+    """The tensors of a checkpoint, none of which is there."""
+    dtype = _DTYPES.get(config.text("torch_dtype") or config.text("dtype") or "", "BF16")
+    for row in family.rows:
+        if not row.optional or _is_said(row, config):
+            shape = tuple(size(config) for size in row.shape)
+            for layer in layers_with(row, config):
+                name = row.stored.format(n=layer)
+                size = prod(shape) * _ELEMENT_BYTES[dtype]
+                yield StoredTensor(name=name, path=config.path, dtype=dtype, shape=shape, offset=0, size=size)
+
+
+def _is_said(row: Row, config: Config) -> bool:
+    """Whether the config asks for what a checkpoint may leave out: a head of its own, biases."""
+    if row.stored == "lm_head.weight":
+        return not config.flag("tie_word_embeddings")
+    return row.stored.endswith(".bias") and any(config.flag(key) for key in _BIASES)
