@@ -4,8 +4,10 @@ One connection is made, in the background, and shared by all commands. It never 
 a passphrase belongs into the agent, a host that is not known is met by hand first.
 """
 
+import os
 import shutil
 import tempfile
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -74,6 +76,9 @@ _SYMPTOMS = (
 )
 _IDLE = 60
 """Seconds that the connection outlives its last command, where nobody is left to close it."""
+_PREFIX = "edgepack-ssh-"
+_FORGOTTEN = 24 * 3600
+"""Seconds; a directory this old is made again by whoever still needs one."""
 _LONGEST_PLACE = 60
 """Bytes; the path of a socket may have about a hundred, and ssh adds some."""
 
@@ -167,6 +172,16 @@ class SshLink:
 
 
 def _private_directory() -> Path:
-    place = tempfile.gettempdir()
-    short = place if len(place) <= _LONGEST_PLACE else "/tmp"  # noqa: S108
-    return Path(tempfile.mkdtemp(prefix="edgepack-", dir=short))
+    name = tempfile.gettempdir()
+    place = Path(name if len(name) <= _LONGEST_PLACE else "/tmp")  # noqa: S108
+    _sweep(place)
+    return Path(tempfile.mkdtemp(prefix=_PREFIX, dir=place))
+
+
+def _sweep(place: Path) -> None:
+    """Remove what an edgepack that was killed has left; its connection closed itself long ago."""
+    for path in place.glob(f"{_PREFIX}*"):
+        with suppress(FileNotFoundError):
+            facts = path.lstat()
+            if facts.st_uid == os.getuid() and time.time() - facts.st_mtime > _FORGOTTEN:
+                shutil.rmtree(path, ignore_errors=True)

@@ -1,5 +1,6 @@
 """What is ssh's own: the user's configuration is used, one connection is shared, refusals say what to do next."""
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -64,6 +65,16 @@ def test_a_connection_whose_socket_was_tidied_away_is_made_again(server: Sshd, t
             shutil.rmtree(path)
         assert device.run(["echo", "here"]).stdout == "here\n"
     assert list(temporary.iterdir()) == []
+
+
+def test_what_a_killed_edgepack_left_here_is_swept(server: Sshd, temporary: Path) -> None:
+    old, young = temporary / "edgepack-ssh-old", temporary / "edgepack-ssh-young"
+    for path in (old, young):
+        path.mkdir()
+        (path / "log").touch()
+    os.utime(old, (0, 0))
+    open_transport(BOARD, patience=IMPATIENT).close()
+    assert list(temporary.iterdir()) == [young]
 
 
 def test_a_jump_host_of_the_configuration_is_jumped_over(server: Sshd) -> None:
