@@ -2,13 +2,15 @@
 
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import TypeAlias, assert_never
 
 from edgepack import __version__
+from edgepack.domain.adapter import AdapterChoice, AdapterWeights
 from edgepack.domain.bundle import (
+    BundledAdapter,
     BundledModel,
     BundleFacts,
     Format,
@@ -18,6 +20,8 @@ from edgepack.domain.bundle import (
     Provenance,
     RuntimeFlags,
 )
+from edgepack.domain.checkpoint import Checkpoint
+from edgepack.domain.converter import Converter
 from edgepack.domain.errors import BadInputError, UsageError
 from edgepack.domain.measurement import Measurement, Workload
 from edgepack.domain.measurement_json import measurement_json, parse_measurement
@@ -33,12 +37,21 @@ from edgepack.infra.machine import host_profile
 from edgepack.infra.observations import Observations
 from edgepack.infra.pins import llama_cpp_pin
 from edgepack.infra.store import Store, home
+from edgepack.stages.adapter import OpenedAdapter, adapter_size, convert_adapter, open_adapter
 from edgepack.stages.adopt import Adopted, adopt
 from edgepack.stages.bench import bench
 from edgepack.stages.bundle import Bundle, BundleContents, write_bundle
-from edgepack.stages.convert import Opened, convert, file_stem, open_checkpoint, warn_of_types
+from edgepack.stages.convert import (
+    Opened,
+    convert,
+    file_stem,
+    open_checkpoint,
+    open_full_precision,
+    warn_of_types,
+)
 from edgepack.stages.fetch import fetch
 from edgepack.stages.imatrix import find_matrix
+from edgepack.stages.upstream import open_upstream
 from edgepack.stages.verify import Verdict, verify
 
 USUAL_CONTEXT = 4096
@@ -58,6 +71,8 @@ class Order:
     source: Source
     quant: Quant | None = None
     tuning: Tuning = UNTUNED
+    adapter: AdapterChoice | None = None
+    converter: Converter = Converter.EDGEPACK
     context: int | None = None
     format: Format = Format.DIR
     out: Path | None = None
@@ -76,10 +91,12 @@ class Planned:
 
     profile: Profile
     material: Material
+    adapter: OpenedAdapter | None
     plan: Plan
     name: str
     """The bundle's."""
     tuning: Tuning
+    converter: Converter
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,6 +105,8 @@ class Built:
 
     planned: Planned
     weights: Weights
+    adapter: AdapterWeights | None
+    """Beside the weights; None where there is none, or it is merged."""
     measurement: Measurement | None
     bundle: Bundle
     verdict: Verdict
@@ -96,7 +115,8 @@ class Built:
 def prepare(order: Order, progress: Progress) -> Planned:
     """Profile and model to the candidate that would be built."""
     profile = load_profile(order.profile)
-    material = _material(order, progress)
+    adapter = open_adapter(order.adapter, memo=home() / "digests", progress=progress) if order.adapter else None
+    material = _material(order, adapter, progress)
     _refuse_embedding(material)
     context = _context(order.context, material)
     plan = choose(
@@ -107,8 +127,16 @@ def prepare(order: Order, progress: Progress) -> Planned:
         force=order.force,
     )
     warn_of_types(plan.chosen.fallen, plan.chosen.memory.weights, order.tuning, plan.chosen.quant, progress)
-    name = file_stem(material.name, plan.chosen.title, profile.name)
-    return Planned(profile=profile, material=material, plan=plan, name=name, tuning=order.tuning)
+    name = file_stem(material.name, *([adapter.name] if adapter else []), plan.chosen.title, profile.name)
+    return Planned(
+        profile=profile,
+        material=material,
+        adapter=adapter,
+        plan=plan,
+        name=name,
+        tuning=order.tuning,
+        converter=order.converter,
+    )
 
 
 def build(order: Order, progress: Progress) -> Built:
@@ -116,9 +144,10 @@ def build(order: Order, progress: Progress) -> Built:
     planned = prepare(order, progress)
     progress.step(f"chosen {planned.plan.chosen.title}: {planned.plan.reason}")
     weights = _weights(planned, order, progress)
-    measurement = _measured(weights, order, progress) if order.measure else None
+    adapter = _adapter_weights(planned, order, progress)
+    measurement = _measured(weights, adapter, order, progress) if order.measure else None
     bundle = write_bundle(
-        _contents(order, planned, weights, measurement),
+        _contents(order, planned, weights, adapter, measurement),
         destination=order.out or Path(planned.name + (".tar" if order.format is Format.TAR else "")),
         format=order.format,
         progress=progress,
@@ -126,22 +155,51 @@ def build(order: Order, progress: Progress) -> Built:
     return Built(
         planned=planned,
         weights=weights,
+        adapter=adapter,
         measurement=measurement,
         bundle=bundle,
         verdict=_verified(bundle, progress),
     )
 
 
-def _material(order: Order, progress: Progress) -> Material:
+def _material(order: Order, adapter: OpenedAdapter | None, progress: Progress) -> Material:
     if isinstance(order.source, GgufSource):
-        _refuse_tuning(order.source.path, order.tuning)
+        _refuse_conversion(order.source.path, order)
         memo = home() / "digests"
         return adopt(order.source.path, memo=memo, allow_over_3b=order.allow_over_3b, progress=progress)
     if isinstance(order.source, HubSource) and (listed := load_catalogue().find(order.source.repository)):
         # Known to be too large before gigabytes are fetched; the tensors are counted all the same.
         refuse_over_3b(listed.id, listed.parameters, allowed=order.allow_over_3b)
     checkpoint = fetch(order.source, cache=home() / "hub", progress=progress, offline=order.offline)
-    return open_checkpoint(checkpoint, allow_over_3b=order.allow_over_3b, tuning=order.tuning)
+    match order.converter:
+        case Converter.EDGEPACK:
+            return _opened(checkpoint, order, adapter)
+        case Converter.UPSTREAM:
+            full = open_upstream(
+                checkpoint,
+                llama_cpp=llama_cpp_pin().version,
+                store=Store(home()),
+                allow_over_3b=order.allow_over_3b,
+                offline=order.offline,
+                progress=progress,
+            )
+            return open_full_precision(checkpoint, full, tuning=order.tuning)
+        case _:
+            assert_never(order.converter)
+
+
+def _opened(checkpoint: Checkpoint, order: Order, adapter: OpenedAdapter | None) -> Opened:
+    """The checkpoint with the adapter in its weights, or beside them."""
+    if adapter is None or not adapter.choice.merge:
+        opened = open_checkpoint(checkpoint, allow_over_3b=order.allow_over_3b, tuning=order.tuning)
+        return replace(opened, beside=adapter_size(adapter, opened.conversion)) if adapter else opened
+    return open_checkpoint(
+        checkpoint,
+        allow_over_3b=order.allow_over_3b,
+        tuning=order.tuning,
+        merge=adapter.adapter,
+        merge_digest=adapter.checkpoint.digest,
+    )
 
 
 def _refuse_embedding(material: Material) -> None:
@@ -152,10 +210,15 @@ def _refuse_embedding(material: Material) -> None:
         )
 
 
-def _refuse_tuning(path: Path, tuning: Tuning) -> None:
-    if tuning.options:
+def _refuse_conversion(path: Path, order: Order) -> None:
+    options = [
+        *order.tuning.options,
+        *(["--adapter"] if order.adapter else []),
+        *(["--converter"] if order.converter is not Converter.EDGEPACK else []),
+    ]
+    if options:
         raise UsageError(
-            f"{tuning.options[0]}: {path.name} is quantized already",
+            f"{options[0]}: {path.name} is quantized already",
             hint="leave the option away, or build from the checkpoint that the file was made from",
         )
 
@@ -185,6 +248,21 @@ def _weights(planned: Planned, order: Order, progress: Progress) -> Weights:
             assert_never(planned.material)
 
 
+def _adapter_weights(planned: Planned, order: Order, progress: Progress) -> AdapterWeights | None:
+    if planned.adapter is None or planned.adapter.choice.merge:
+        return None
+    assert isinstance(planned.material, Opened), "ready weights take no adapter"
+    return convert_adapter(
+        planned.adapter,
+        planned.material.conversion,
+        checkpoint=planned.material.checkpoint.digest,
+        llama_cpp=llama_cpp_pin().version,
+        store=Store(home()),
+        threads=order.threads or len(os.sched_getaffinity(0)),
+        progress=progress,
+    )
+
+
 def _context(asked: int | None, material: Material) -> int:
     limit = material.context_length
     if asked is None:
@@ -196,10 +274,11 @@ def _context(asked: int | None, material: Material) -> int:
     return asked
 
 
-def _measured(weights: Weights, order: Order, progress: Progress) -> Measurement:
+def _measured(weights: Weights, adapter: AdapterWeights | None, order: Order, progress: Progress) -> Measurement:
     """Measured now, or the last measurement of these bytes on this machine, with its date said aloud."""
     observations = Observations(home())
-    subject = (weights.sha256, profile_toml(host_profile()), llama_cpp_pin().version)
+    bytes_ran = (weights.sha256, *([adapter.sha256] if adapter else []))
+    subject = (*bytes_ran, profile_toml(host_profile()), llama_cpp_pin().version)
     seen = observations.latest("measurement", *subject)
     if seen and not order.measure_again:
         measurement = parse_measurement(json.loads(seen), subject="the kept measurement")
@@ -207,7 +286,7 @@ def _measured(weights: Weights, order: Order, progress: Progress) -> Measurement
             f"measured on {measurement.date:%Y-%m-%d %H:%M} UTC on this machine; --measure-again measures now"
         )
         return measurement
-    measurement = bench(weights, workload=Workload(), threads=None, progress=progress)
+    measurement = bench(weights, adapter=adapter, workload=Workload(), threads=None, progress=progress)
     observations.keep(json.dumps(measurement_json(measurement)), "measurement", *subject)
     return measurement
 
@@ -223,7 +302,13 @@ def _verified(bundle: Bundle, progress: Progress) -> Verdict:
     return verdict
 
 
-def _contents(order: Order, planned: Planned, weights: Weights, measurement: Measurement | None) -> BundleContents:
+def _contents(
+    order: Order,
+    planned: Planned,
+    weights: Weights,
+    adapter: AdapterWeights | None,
+    measurement: Measurement | None,
+) -> BundleContents:
     facts = BundleFacts(
         name=planned.name,
         model=_model(planned, weights),
@@ -233,7 +318,8 @@ def _contents(order: Order, planned: Planned, weights: Weights, measurement: Mea
             name=planned.profile.name, digest=sha256(profile_toml(planned.profile).encode()).hexdigest()
         ),
         flags=RuntimeFlags(context=planned.plan.context, threads=max(1, planned.profile.big_cores)),
-        provenance=Provenance(edgepack=__version__, llama_cpp=llama_cpp_pin()),
+        provenance=Provenance(edgepack=__version__, llama_cpp=llama_cpp_pin(), converter=planned.converter),
+        adapter=_bundled_adapter(planned.adapter) if planned.adapter else None,
         plan=PredictedMemory(parts=planned.plan.chosen.memory.parts),
         sample_prompt=_DEMO_PROMPT if isinstance(order.source, DemoSource) else _PROMPT,
     )
@@ -241,8 +327,20 @@ def _contents(order: Order, planned: Planned, weights: Weights, measurement: Mea
         facts=facts,
         weights=weights.path,
         weights_sha256=weights.sha256,
+        adapter=adapter.path if adapter else None,
         licence_files=planned.material.terms,
+        adapter_licence_files=planned.adapter.checkpoint.terms if planned.adapter else (),
         evidence=_evidence(measurement),
+    )
+
+
+def _bundled_adapter(adapter: OpenedAdapter) -> BundledAdapter:
+    return BundledAdapter(
+        name=adapter.name,
+        origin=adapter.checkpoint.origin,
+        checkpoint=adapter.checkpoint.digest,
+        licence=LicenceName(name=adapter.licence, spdx=None),
+        merged=adapter.choice.merge,
     )
 
 

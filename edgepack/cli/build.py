@@ -5,15 +5,18 @@ from typing import TYPE_CHECKING
 
 import click
 
+from edgepack.cli.adapters import adapter_of, adapter_options
 from edgepack.cli.options import output_of, output_options
 from edgepack.cli.tuning import tuning_of, tuning_options, types_data
 from edgepack.domain.bundle import Format
+from edgepack.domain.converter import Converter
 from edgepack.domain.errors import UsageError
 from edgepack.domain.quant import Quant
 
 if TYPE_CHECKING:
     from edgepack.domain.measurement import Measurement
     from edgepack.pipeline import Built, Planned
+    from edgepack.stages.adapter import OpenedAdapter
 
 _MIB = 1 << 20
 
@@ -23,6 +26,7 @@ _MIB = 1 << 20
 @click.option("--model", help="A catalogue id, ORGANIZATION/NAME[@REVISION], a directory, a .gguf, or `demo`.")
 @click.option("--quant", type=click.Choice([quant.value for quant in Quant]), help="Default: the first that fits.")
 @tuning_options
+@adapter_options
 @click.option(
     "--ctx", "context_length", type=click.IntRange(min=16), help="Tokens of context; default 4096, or less."
 )
@@ -46,6 +50,10 @@ def command(
     imatrix: str | None,
     calibration: Path | None,
     tensor_types: tuple[str, ...],
+    adapter: Path | None,
+    merge: bool,
+    adapter_type: str | None,
+    converter: str,
     context_length: int | None,
     form: str,
     out: Path | None,
@@ -69,9 +77,10 @@ def command(
 
     order = Order(
         profile=profile, source=find_source(_required(model)), quant=Quant(quant) if quant else None,
-        tuning=tuning_of(imatrix, calibration, tensor_types), context=context_length, format=Format(form), out=out,
-        offline=offline, allow_over_3b=allow_over_3b, force=force, threads=threads, measure=not no_bench,
-        measure_again=measure_again,
+        tuning=tuning_of(imatrix, calibration, tensor_types),
+        adapter=adapter_of(adapter, merge, adapter_type, Converter(converter)), converter=Converter(converter),
+        context=context_length, format=Format(form), out=out, offline=offline, allow_over_3b=allow_over_3b,
+        force=force, threads=threads, measure=not no_bench, measure_again=measure_again,
     )  # fmt: skip
     output = output_of(context)
     if dry_run:
@@ -102,9 +111,23 @@ def _planned_data(planned: "Planned") -> dict[str, object]:
         "quant": chosen.quant,
         "context": planned.plan.context,
         "memory": {**dict(chosen.memory.parts), "total": chosen.memory.total, "budget": planned.plan.budget},
+        "converter": planned.converter,
+        "adapter": _adapter_data(planned),
         "fallback_tensors": chosen.fallbacks,
         **types,
         "reason": planned.plan.reason,
+    }
+
+
+def _adapter_data(planned: "Planned") -> dict[str, object] | None:
+    adapter = planned.adapter
+    if adapter is None:
+        return None
+    return {
+        "name": adapter.name,
+        "origin": adapter.checkpoint.origin,
+        "checkpoint": adapter.checkpoint.digest,
+        "merged": adapter.choice.merge,
     }
 
 
@@ -116,6 +139,7 @@ def _built_data(built: "Built") -> dict[str, object]:
         "payload_digest": built.bundle.payload_digest,
         "size": built.bundle.size,
         "weights": {"sha256": built.weights.sha256, "size": built.weights.size},
+        "adapter": {"sha256": built.adapter.sha256, "size": built.adapter.size} if built.adapter else None,
         "measured": _measured_data(built.measurement) if built.measurement else None,
         "verified": {"files": built.verdict.files, "answer": answer.text if answer else None},
     }
@@ -137,10 +161,15 @@ def _planned_text(planned: "Planned") -> str:
     lines = [
         f"{material.name} ({material.parameters / 1e6:,.1f} M parameters) for {planned.profile.title}",
         f"  quantization  {chosen.title} ({planned.plan.reason})",
+        *([f"  adapter       {_adapter_text(planned.adapter)}"] if planned.adapter else []),
         f"  context       {planned.plan.context} tokens",
         *(f"  {name:<13} {size / _MIB:,.0f} MiB (predicted)" for name, size in chosen.memory.parts),
     ]
     return "\n".join(lines)
+
+
+def _adapter_text(adapter: "OpenedAdapter") -> str:
+    return f"{adapter.name}, {'merged' if adapter.choice.merge else f'{adapter.choice.type} beside the weights'}"
 
 
 def _built_text(built: "Built") -> str:

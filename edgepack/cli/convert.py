@@ -1,15 +1,26 @@
-"""edgepack convert: one quantized GGUF from a checkpoint, and nothing else."""
+"""edgepack convert: one quantized GGUF from a checkpoint, its adapter's beside it, and nothing else."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from edgepack.cli.adapters import adapter_of, adapter_options
 from edgepack.cli.options import output_of, output_options
 from edgepack.cli.tuning import tuning_of, tuning_options, types_data
+from edgepack.domain.converter import Converter
 from edgepack.domain.errors import UsageError
 from edgepack.domain.quant import Quant
-from edgepack.domain.tuning import ComputedMatrix
+from edgepack.domain.tuning import ComputedMatrix, Tuning
+
+if TYPE_CHECKING:
+    from edgepack.cli.output import Output
+    from edgepack.convert.full_gguf import FullGguf
+    from edgepack.convert.onepass import Conversion
+    from edgepack.domain.adapter import AdapterWeights
+    from edgepack.stages.adapter import OpenedAdapter
 
 
 @click.command("convert")
@@ -17,6 +28,10 @@ from edgepack.domain.tuning import ComputedMatrix
 @click.option("--quant", type=click.Choice([quant.value for quant in Quant]), required=True)
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The .gguf to write.")
 @tuning_options
+@adapter_options
+@click.option(
+    "--adapter-out", type=click.Path(path_type=Path), help="The adapter's .gguf; default: OUT.adapter.gguf."
+)
 @click.option("--threads", type=click.IntRange(min=1), help="Default: all.")
 @click.option("--offline", is_flag=True, help="Touch no network.")
 @click.option("--allow-over-3b", is_flag=True, help="Take a model of more than 3 billion parameters.")
@@ -30,44 +45,117 @@ def command(
     imatrix: str | None,
     calibration: Path | None,
     tensor_types: tuple[str, ...],
+    adapter: Path | None,
+    merge: bool,
+    adapter_type: str | None,
+    converter: str,
+    adapter_out: Path | None,
     threads: int | None,
     offline: bool,
     allow_over_3b: bool,
 ) -> None:
     """Make one quantized GGUF from MODEL in one pass, with no file between."""
-    if out.is_dir() or not out.absolute().parent.is_dir():
-        raise UsageError(f"--out {out}: not a file in a directory that exists", hint="name the .gguf to write")
-    from edgepack.domain.source import DirectorySource
+    choice = adapter_of(adapter, merge, adapter_type, Converter(converter))
+    beside = adapter_out or out.with_suffix(".adapter.gguf")
+    _check_places(out, beside, adapter_out is not None and (choice is None or merge))
     from edgepack.infra.pins import llama_cpp_pin
     from edgepack.infra.store import Store, home
-    from edgepack.stages.convert import convert_to, mixture_of, open_directory, warn_of_types
-    from edgepack.stages.fetch import fetch, find_source
+    from edgepack.stages.adapter import adapter_to, open_adapter
+    from edgepack.stages.convert import convert_to, mixture_of, warn_of_types
     from edgepack.stages.imatrix import find_matrix
 
     tuning = tuning_of(imatrix, calibration, tensor_types)
     output, cores = output_of(context), threads or len(os.sched_getaffinity(0))
-    source, digests = find_source(model), dict[str, str]()
-    if isinstance(source, DirectorySource) and not isinstance(tuning.matrix, ComputedMatrix):
-        directory, name = source.path, source.path.resolve().name  # nothing is kept, so nothing needs a digest
+    lora = open_adapter(choice, memo=home() / "digests", progress=output) if choice else None
+    if Converter(converter) is Converter.UPSTREAM:
+        opened = _by_upstream(model, offline, allow_over_3b, output)
     else:
-        checkpoint = fetch(source, cache=home() / "hub", progress=output, offline=offline)
-        directory, name = checkpoint.directory, checkpoint.origin.rpartition(":")[2].rpartition("/")[2]
-        digests["checkpoint"] = checkpoint.digest
-    conversion = open_directory(directory, name, allow_over_3b=allow_over_3b)
+        opened = _by_edgepack(model, tuning, lora, offline, allow_over_3b, output)
+    conversion, inputs = opened
     mixture = mixture_of(Quant(quant), tuning)
     fallen, size = conversion.plan.fallbacks(mixture), conversion.plan.size(mixture)
     warn_of_types(fallen, size, tuning, mixture.quant, output)
     matrix = find_matrix(
-        tuning.matrix, conversion, weights=digests, llama_cpp=llama_cpp_pin().version,
+        tuning.matrix, conversion, weights=inputs, llama_cpp=llama_cpp_pin().version,
         store=Store(home()), threads=cores, progress=output,
     )  # fmt: skip
+    made = (
+        adapter_to(beside.absolute(), lora, conversion, threads=cores, progress=output)
+        if lora and not merge
+        else None
+    )
     weights = convert_to(
         out.absolute(), conversion, mixture.quant, overrides=tuning.overrides, matrix=matrix, threads=cores,
         progress=output,
     )  # fmt: skip
     data = {
         "path": str(weights.path), "sha256": weights.sha256, "size": weights.size, "quant": weights.quant,
-        "architecture": weights.architecture, "parameters": weights.parameters,
-        **types_data(tuning, fallen, weights=size),
+        "architecture": weights.architecture, "parameters": weights.parameters, "converter": converter,
+        "adapter": _adapter_data(lora, made), **types_data(tuning, fallen, weights=size),
     }  # fmt: skip
-    output.result("convert", data, lambda: f"{out}  {weights.size / (1 << 20):,.1f} MiB  sha256 {weights.sha256}")
+    files = [(out, weights.size, weights.sha256), *([(beside, made.size, made.sha256)] if made else [])]
+    output.result("convert", data, lambda: "\n".join(_line(*file) for file in files))
+
+
+def _check_places(out: Path, beside: Path, unwanted: bool) -> None:
+    if unwanted:
+        raise UsageError("--adapter-out without an adapter of its own", hint="add --adapter DIR, without --merge")
+    for option, path in (("--out", out), ("--adapter-out", beside)):
+        if path.is_dir() or not path.absolute().parent.is_dir():
+            raise UsageError(
+                f"{option} {path}: not a file in a directory that exists", hint="name the .gguf to write"
+            )
+    if out.absolute() == beside.absolute():
+        raise UsageError(f"--adapter-out {beside}: the weights go there", hint="name another file for the adapter")
+
+
+def _by_edgepack(
+    model: str, tuning: Tuning, lora: "OpenedAdapter | None", offline: bool, allow_over_3b: bool, output: "Output"
+) -> "tuple[Conversion | FullGguf, Mapping[str, str]]":
+    """The conversion of a checkpoint, and the digests that its weights depend on, where they must be known."""
+    from edgepack.domain.source import DirectorySource
+    from edgepack.infra.store import home
+    from edgepack.stages.convert import open_checkpoint, open_directory
+    from edgepack.stages.fetch import fetch, find_source
+
+    merged = lora if lora and lora.choice.merge else None
+    source = find_source(model)
+    if isinstance(source, DirectorySource) and not isinstance(tuning.matrix, ComputedMatrix):
+        # Nothing is kept, so nothing needs a digest.
+        name = source.path.resolve().name
+        merge = merged.adapter if merged else None
+        return open_directory(source.path, name, allow_over_3b=allow_over_3b, merge=merge), {}
+    opened = open_checkpoint(
+        fetch(source, cache=home() / "hub", progress=output, offline=offline), allow_over_3b=allow_over_3b,
+        merge=merged.adapter if merged else None, merge_digest=merged.checkpoint.digest if merged else None,
+    )  # fmt: skip
+    return opened.conversion, opened.inputs
+
+
+def _by_upstream(
+    model: str, offline: bool, allow_over_3b: bool, output: "Output"
+) -> "tuple[Conversion | FullGguf, Mapping[str, str]]":
+    from edgepack.infra.pins import llama_cpp_pin
+    from edgepack.infra.store import Store, home
+    from edgepack.stages.convert import open_full_precision
+    from edgepack.stages.fetch import fetch, find_source
+    from edgepack.stages.upstream import open_upstream
+
+    checkpoint = fetch(find_source(model), cache=home() / "hub", progress=output, offline=offline)
+    full = open_upstream(
+        checkpoint, llama_cpp=llama_cpp_pin().version, store=Store(home()), allow_over_3b=allow_over_3b,
+        offline=offline, progress=output,
+    )  # fmt: skip
+    opened = open_full_precision(checkpoint, full)
+    return opened.conversion, opened.inputs
+
+
+def _adapter_data(lora: "OpenedAdapter | None", made: "AdapterWeights | None") -> dict[str, object] | None:
+    if lora is None:
+        return None
+    file = made and {"path": str(made.path), "sha256": made.sha256, "size": made.size, "type": made.type}
+    return {"name": lora.name, "merged": lora.choice.merge, "file": file}
+
+
+def _line(path: Path, size: int, sha256: str) -> str:
+    return f"{path}  {size / (1 << 20):,.1f} MiB  sha256 {sha256}"

@@ -32,6 +32,7 @@ class FullGguf:
     """What the quantizer starts from: keys as they stand, tensors where they lie."""
 
     path: Path
+    sha256: str
     name: str
     keys: Mapping[str, RawValue]
     plan: TypePlan
@@ -61,7 +62,7 @@ class FullGguf:
         writer.kv_data[0].update({name: value for name, value in self.keys.items() if name not in _SET_LAST})
 
 
-def open_full(path: Path, name: str) -> FullGguf:
+def open_full(path: Path, name: str, *, sha256: str) -> FullGguf:
     """Read the head of a GGUF whose tensors are float32, float16 or bfloat16; BadInputError for any other."""
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
@@ -76,7 +77,7 @@ def open_full(path: Path, name: str) -> FullGguf:
     plan = TypePlan(
         architecture=architecture, write_keys=write_keys, sources=tuple(sorted(sources, key=written_order))
     )
-    return FullGguf(path=path, name=name, keys=keys, plan=plan)
+    return FullGguf(path=path, sha256=sha256, name=name, keys=keys, plan=plan)
 
 
 class _Cursor:

@@ -18,7 +18,9 @@ def add_update(
     where the adapter holds no finite numbers.
     """
     left, right = _factors(update, rows, files)
-    weights += product(left, right) * np.float32(update.scale)
+    # What grows beyond float32 is found with what was beyond it before.
+    with np.errstate(over="ignore", invalid="ignore"):
+        weights += product(left, right) * np.float32(update.scale)
 
 
 def product(left: npt.NDArray[np.float32], right: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

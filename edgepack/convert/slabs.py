@@ -238,8 +238,9 @@ def _check_finite(slab: Slab, wide: npt.NDArray[np.float32]) -> None:
     with np.errstate(over="ignore", invalid="ignore"):
         suspicious = not np.isfinite(wide.sum())
     if suspicious and not np.isfinite(wide).all():
+        updated = " with the adapter's update" if slab.tensor.source.update else ""
         raise BadInputError(
-            f"{slab.origin.path}: tensor {slab.origin.name!r} holds NaN or infinity",
+            f"{slab.origin.path}: tensor {slab.origin.name!r}{updated} holds NaN or infinity",
             hint="the checkpoint is damaged or its training diverged: fetch it again, or use another revision",
         )
 

@@ -63,8 +63,8 @@ def family_of(config: Config) -> Family:
     """The family that a checkpoint's class belongs to; raises BadInputError for one that none converts."""
     name = config.checkpoint_class
     if name not in _BY_CLASS:
-        known = ", ".join(sorted(_BY_CLASS))
         raise BadInputError(
-            f"{config.path}: architecture {reprlib.repr(name)} is not converted", hint=f"use one of: {known}"
+            f"{config.path}: architecture {reprlib.repr(name)} is not converted",
+            hint="let llama.cpp's own converter try: pip install 'edgepack[upstream]' and --converter upstream",
         )
     return _BY_CLASS[name]

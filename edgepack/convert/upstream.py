@@ -1,6 +1,7 @@
 """Runs the pinned llama.cpp's converter on a checkpoint: with its data alone, offline, and none of its code."""
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -115,7 +116,7 @@ def _refusal(checkpoint: Checkpoint, status: int, complaints: str) -> EdgepackEr
         )
     if said.startswith(("ModuleNotFoundError", "ImportError")):
         return UsageError(f"upstream's converter: {said}", hint="pip install it where EDGEPACK_UPSTREAM_PYTHON is")
-    if code := _tokenizer_code(checkpoint.directory):
+    if code := _tokenizer_code(checkpoint.directory, complaints):
         return BadInputError(
             f"{checkpoint.origin}: its tokenizer is code of the repository ({code}), which is never run",
             hint="choose a model whose tokenizer is data, or convert it with llama.cpp and give the GGUF",
@@ -126,11 +127,12 @@ def _refusal(checkpoint: Checkpoint, status: int, complaints: str) -> EdgepackEr
     )
 
 
-def _tokenizer_code(directory: Path) -> str | None:
-    """The class of the repository's own that its configs name for the tokenizer."""
+def _tokenizer_code(directory: Path, complaints: str) -> str | None:
+    """The file of the repository's own that the script asked for as its tokenizer, if it was that."""
     for name in ("tokenizer_config.json", "config.json"):
         path = directory / name
         classes = read_json(path).get("auto_map") if path.is_file() else None
-        if isinstance(classes, dict) and "AutoTokenizer" in classes:
-            return f"{name}: auto_map"
+        for listed in re.findall(r"[\w-]+(?=\.\w+)", str(classes)):
+            if f"{listed}.py" in complaints:
+                return f"{listed}.py"
     return None

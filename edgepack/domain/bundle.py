@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 
+from edgepack.domain.converter import Converter
 from edgepack.domain.quant import Quant
 
 SCHEMA = "edgepack.bundle/1"
@@ -120,6 +121,7 @@ class Provenance:
 
     edgepack: str
     llama_cpp: PinnedSource
+    converter: Converter = Converter.EDGEPACK
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

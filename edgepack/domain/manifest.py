@@ -26,6 +26,7 @@ from edgepack.domain.bundle import (
     is_safe_path,
     is_sha256,
 )
+from edgepack.domain.converter import Converter
 from edgepack.domain.errors import BadInputError
 from edgepack.domain.quant import Quant
 from edgepack.domain.reading import Table
@@ -41,8 +42,10 @@ def manifest_json(manifest: Manifest) -> str:
 def _manifest_values(manifest: Manifest) -> dict[str, object]:
     facts, model = manifest.facts, manifest.facts.model
     pin = facts.provenance.llama_cpp
-    # Absent without an adapter: what bundles said before there were any, they say still.
+    # Absent where there is nothing to say: what bundles said before there were any, they say still.
     adapter = {"adapter": _adapter_values(facts.adapter, manifest.adapter)} if facts.adapter else {}
+    upstream = facts.provenance.converter is not Converter.EDGEPACK
+    converter = {"converter": facts.provenance.converter} if upstream else {}
     return {
         "schema": SCHEMA,
         "name": facts.name,
@@ -72,6 +75,7 @@ def _manifest_values(manifest: Manifest) -> dict[str, object]:
         "provenance": {
             "edgepack": facts.provenance.edgepack,
             "llama_cpp": {"name": pin.name, "version": pin.version, "sha256": pin.sha256},
+            **converter,
         },
         "sizes": {"payload": manifest.payload_size, "weights": manifest.weights.size},
         "files": [
@@ -281,6 +285,7 @@ def _provenance(table: Table) -> Provenance:
     provenance = Provenance(
         edgepack=table.text("edgepack"),
         llama_cpp=PinnedSource(name=pin.text("name"), version=pin.text("version"), sha256=_digest(pin, "sha256")),
+        converter=table.choice("converter", Converter) if table.text_or_none("converter") else Converter.EDGEPACK,
     )
     pin.finish()
     table.finish()

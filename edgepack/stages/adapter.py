@@ -6,10 +6,11 @@ from pathlib import Path
 
 from edgepack.convert.adapter import CONFIG, WEIGHTS, Adapter, read_adapter
 from edgepack.convert.card import card_licence
+from edgepack.convert.full_gguf import FullGguf
 from edgepack.convert.layout import tensor_bytes
 from edgepack.convert.lora_gguf import adapter_tensors, write_adapter
 from edgepack.convert.onepass import Conversion
-from edgepack.domain.adapter import AdapterChoice, AdapterType, AdapterWeights
+from edgepack.domain.adapter import AdapterChoice, AdapterWeights
 from edgepack.domain.checkpoint import LOCAL, Checkpoint, CheckpointFile, is_terms
 from edgepack.domain.progress import Progress
 from edgepack.domain.step import Step
@@ -20,6 +21,7 @@ from edgepack.infra.store import Store, require_space
 
 # Raised whenever the bytes that a conversion gives change: it is part of every key.
 _CONVERTER = "edgepack-adapter/1"
+_NO_FAMILY = "no adapter is taken for what upstream's converter makes"
 # What the GGUF's keys and tensors are made of; upstream looks into a model's config.json for them too.
 _READ = frozenset({CONFIG, WEIGHTS, "README.md", "config.json", "generation_config.json"})
 
@@ -61,14 +63,17 @@ def _digested(directory: Path, memo: Path) -> Iterator[CheckpointFile]:
             yield CheckpointFile(name=path.name, size=path.stat().st_size, sha256=sha256_of(path, memo=memo))
 
 
-def adapter_size(adapter: Adapter, base: Conversion, type: AdapterType) -> int:
+def adapter_size(opened: OpenedAdapter, base: Conversion | FullGguf) -> int:
     """Bytes of its tensors in memory; raises BadInputError for an adapter of another model."""
-    return sum(tensor_bytes(source, tensor) for source, tensor in adapter_tensors(adapter, base, type))
+    assert isinstance(base, Conversion), _NO_FAMILY
+    return sum(
+        tensor_bytes(source, type) for source, type in adapter_tensors(opened.adapter, base, opened.choice.type)
+    )
 
 
 def convert_adapter(
     opened: OpenedAdapter,
-    base: Conversion,
+    base: Conversion | FullGguf,
     *,
     checkpoint: str,
     llama_cpp: str,
@@ -77,7 +82,8 @@ def convert_adapter(
     progress: Progress,
 ) -> AdapterWeights:
     """The adapter's GGUF, out of the store or made now; `checkpoint` is the base model's digest."""
-    type = opened.choice.type
+    assert isinstance(base, Conversion), _NO_FAMILY
+    conversion, type = base, opened.choice.type
     step = Step(
         name="adapter",
         inputs={"adapter": opened.checkpoint.digest, "checkpoint": checkpoint},
@@ -87,8 +93,8 @@ def convert_adapter(
     warn_of_vectors(opened.adapter, progress)
 
     def make(path: Path) -> str:
-        require_space(path.parent, adapter_size(opened.adapter, base, type), opened.name)
-        return write_adapter(path, opened.adapter, opened.name, base, type, threads=threads, progress=progress)
+        require_space(path.parent, adapter_size(opened, conversion), opened.name)
+        return write_adapter(path, opened.adapter, opened.name, conversion, type, threads=threads, progress=progress)
 
     kept, made = keep_file(store, step, "adapter.gguf", make)
     if not made:
@@ -97,18 +103,18 @@ def convert_adapter(
 
 
 def adapter_to(
-    path: Path, choice: AdapterChoice, adapter: Adapter, base: Conversion, *, threads: int, progress: Progress
+    path: Path, opened: OpenedAdapter, base: Conversion | FullGguf, *, threads: int, progress: Progress
 ) -> AdapterWeights:
     """The adapter's GGUF, written to `path` past the store; an error leaves what stood there."""
+    assert isinstance(base, Conversion), _NO_FAMILY
+    adapter, type = opened.adapter, opened.choice.type
     warn_of_vectors(adapter, progress)
     with partial_directory(path) as partial:
         new = partial / "adapter.gguf"
-        digest = write_adapter(
-            new, adapter, adapter.directory.name, base, choice.type, threads=threads, progress=progress
-        )
+        digest = write_adapter(new, adapter, opened.name, base, type, threads=threads, progress=progress)
         size = new.stat().st_size
         new.replace(path)
-    return AdapterWeights(path=path, sha256=digest, size=size, type=choice.type)
+    return AdapterWeights(path=path, sha256=digest, size=size, type=type)
 
 
 def warn_of_vectors(adapter: Adapter, progress: Progress) -> None:

@@ -1,18 +1,17 @@
 """Checkpoint to weights: planned by the profile's memory, made once in the store."""
 
-import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgepack import __version__
 from edgepack.convert import blocks
+from edgepack.convert.adapter import Adapter
 from edgepack.convert.card import card_licence
+from edgepack.convert.full_gguf import FullGguf
 from edgepack.convert.imatrix import ImportanceMatrix, applied
-from edgepack.convert.onepass import Conversion, open_conversion, write_gguf
+from edgepack.convert.onepass import Conversion, Convertible, open_conversion, write_gguf
 from edgepack.convert.typeplan import Mixture
 from edgepack.domain.checkpoint import Checkpoint
-from edgepack.domain.errors import BadInputError
 from edgepack.domain.fallback import Fallback, explain
 from edgepack.domain.plan import AttentionShape, Candidate, memory_plan, preferred, refuse_over_3b
 from edgepack.domain.progress import Progress
@@ -20,12 +19,13 @@ from edgepack.domain.quant import Quant
 from edgepack.domain.step import Step
 from edgepack.domain.tuning import UNTUNED, Tuning, TypeOverride
 from edgepack.domain.weights import Weights
+from edgepack.engines.llamacpp import describe
 from edgepack.formats.partial import partial_directory
-from edgepack.infra.store import Entry, Store, require_space
+from edgepack.infra.kept import keep_file
+from edgepack.infra.store import Store, require_space
 
 _LONGEST_NAME = 96
 _STATE_BYTES = 4  # float32
-_RECORD = "weights.json"
 # Raised whenever the bytes that a conversion gives change: it is part of every key.
 _CONVERTER = "edgepack-convert/1"
 
@@ -35,8 +35,12 @@ class Opened:
     """A checkpoint whose headers were read and believed."""
 
     checkpoint: Checkpoint
-    conversion: Conversion
+    conversion: Conversion | FullGguf
+    inputs: Mapping[str, str]
+    """What the weights depend on: digests by name."""
     tuning: Tuning = UNTUNED
+    beside: int = 0
+    """Bytes of an adapter that is loaded beside the weights."""
 
     @property
     def name(self) -> str:
@@ -69,11 +73,6 @@ class Opened:
         return self.checkpoint.digest
 
     @property
-    def inputs(self) -> dict[str, str]:
-        """What the weights depend on: digests by name."""
-        return {"checkpoint": self.checkpoint.digest}
-
-    @property
     def licence(self) -> str | None:
         """What the model card calls its licence."""
         return card_licence(self.checkpoint.directory)
@@ -86,24 +85,37 @@ class Opened:
     def candidates(self, quant: Quant | None, context: int) -> Iterator[Candidate]:
         """The quantization asked for, or the usual ones from the best; each is planned only when it is its turn."""
         wanted: Iterable[Quant] = (quant,) if quant else preferred(self.parameters)
-        return (_candidate(self.conversion, mixture_of(candidate, self.tuning), context) for candidate in wanted)
+        return (_candidate(self, mixture_of(candidate, self.tuning), context) for candidate in wanted)
 
 
-def open_directory(directory: Path, name: str, *, allow_over_3b: bool) -> Conversion:
-    """Read config and headers, and count the parameters; raises BadInputError, also for one over 3 B."""
-    conversion = open_conversion(directory, name)
+def open_directory(directory: Path, name: str, *, allow_over_3b: bool, merge: Adapter | None = None) -> Conversion:
+    """Read config and headers, and count the parameters; raises BadInputError, also for one over 3 B.
+
+    `merge` is an adapter that the weights shall have.
+    """
+    conversion = open_conversion(directory, name, merge=merge)
     refuse_over_3b(name, conversion.parameters, allowed=allow_over_3b)
     return conversion
 
 
-def open_checkpoint(checkpoint: Checkpoint, *, allow_over_3b: bool, tuning: Tuning = UNTUNED) -> Opened:
+def open_checkpoint(
+    checkpoint: Checkpoint,
+    *,
+    allow_over_3b: bool,
+    tuning: Tuning = UNTUNED,
+    merge: Adapter | None = None,
+    merge_digest: str | None = None,
+) -> Opened:
     """The same for a checkpoint whose files are known by digest, as the store needs it."""
-    name = checkpoint.origin.rpartition(":")[2].rpartition("/")[2]
-    return Opened(
-        checkpoint=checkpoint,
-        conversion=open_directory(checkpoint.directory, name, allow_over_3b=allow_over_3b),
-        tuning=tuning,
-    )
+    conversion = open_directory(checkpoint.directory, checkpoint.name, allow_over_3b=allow_over_3b, merge=merge)
+    inputs = {"checkpoint": checkpoint.digest, **({"adapter": merge_digest} if merge_digest else {})}
+    return Opened(checkpoint=checkpoint, conversion=conversion, inputs=inputs, tuning=tuning)
+
+
+def open_full_precision(checkpoint: Checkpoint, full: FullGguf, *, tuning: Tuning = UNTUNED) -> Opened:
+    """The same for a checkpoint that upstream's converter has gone over."""
+    inputs = {"checkpoint": checkpoint.digest, "upstream": full.sha256}
+    return Opened(checkpoint=checkpoint, conversion=full, inputs=inputs, tuning=tuning)
 
 
 def mixture_of(quant: Quant, tuning: Tuning) -> Mixture:
@@ -128,22 +140,18 @@ def convert(
     conversion, overrides = opened.conversion, opened.tuning.overrides
     step = _step(opened, quant, matrix, llama_cpp)
 
-    def make(place: Path) -> None:
+    def make(path: Path) -> str:
         size = conversion.plan.size(mixture_of(quant, opened.tuning))
-        require_space(place, size, f"{conversion.name} {quant}")
+        require_space(path.parent, size, f"{conversion.name} {quant}")
         progress.step(f"converting {conversion.name} to {quant}")
-        path = place / f"{file_stem(conversion.name, quant)}.gguf"
-        digest = write_gguf(
+        return write_gguf(
             conversion, quant, path, threads=threads, progress=progress, overrides=overrides, matrix=matrix
         )
-        (place / _RECORD).write_text(
-            json.dumps({"file": path.name, "sha256": digest, "size": path.stat().st_size, "made_by": __version__})
-        )
 
-    entry, made = store.get_or_make(step, make)
+    kept, made = keep_file(store, step, f"{file_stem(conversion.name, quant)}.gguf", make)
     if not made:
         progress.step(f"{conversion.name} {quant} stands in the store")
-    return _weights(entry, conversion, quant)
+    return _described(conversion, quant, path=kept.path, digest=kept.sha256, size=kept.size)
 
 
 def warn_of_types(
@@ -157,7 +165,7 @@ def warn_of_types(
 
 
 def _step(opened: Opened, quant: Quant, matrix: ImportanceMatrix | None, llama_cpp: str) -> Step:
-    inputs = opened.inputs
+    inputs = dict(opened.inputs)
     parameters = {"name": opened.conversion.name, "quant": str(quant)}
     if opened.tuning.overrides:
         parameters["tensor_types"] = " ".join(map(str, opened.tuning.overrides))
@@ -169,7 +177,7 @@ def _step(opened: Opened, quant: Quant, matrix: ImportanceMatrix | None, llama_c
 
 def convert_to(
     path: Path,
-    conversion: Conversion,
+    conversion: Convertible,
     quant: Quant,
     *,
     overrides: tuple[TypeOverride, ...] = (),
@@ -189,25 +197,11 @@ def convert_to(
     return _described(conversion, quant, path=path, digest=digest, size=size)
 
 
-def _described(conversion: Conversion, quant: Quant, *, path: Path, digest: str, size: int) -> Weights:
+def _described(conversion: Convertible, quant: Quant, *, path: Path, digest: str, size: int) -> Weights:
     return Weights(
         path=path, sha256=digest, size=size, name=conversion.name, architecture=conversion.architecture,
         quant=quant, parameters=conversion.parameters, context_length=conversion.context_length,
     )  # fmt: skip
-
-
-def _weights(entry: Entry, conversion: Conversion, quant: Quant) -> Weights:
-    try:
-        said = json.loads((entry.path / _RECORD).read_text(encoding="utf-8"))
-        path, digest, size = entry.path / said["file"], said["sha256"], said["size"]
-        stands = path.stat().st_size == size
-    except (FileNotFoundError, ValueError, LookupError, TypeError):
-        stands = False
-    if not stands:
-        raise BadInputError(
-            f"{entry.path}: not as it was made", hint="something changed the store; run: edgepack cache prune --all"
-        )
-    return _described(conversion, quant, path=path, digest=digest, size=size)
 
 
 def file_stem(*words: str) -> str:
@@ -218,16 +212,19 @@ def file_stem(*words: str) -> str:
     return "".join(kept).lstrip("._-")[:_LONGEST_NAME] or "model"
 
 
-def _candidate(conversion: Conversion, mixture: Mixture, context: int) -> Candidate:
+def _candidate(opened: Opened, mixture: Mixture, context: int) -> Candidate:
+    conversion = opened.conversion
     if not mixture.weighed:
         applied(None, conversion.plan.types(mixture))  # types that need a matrix are refused before it is their turn
-    weights = conversion.plan.size(mixture)
+    weights = conversion.plan.size(mixture) + opened.beside
     memory = memory_plan(attention_shape(conversion), weights=weights, context=context)
     return Candidate(quant=mixture.quant, memory=memory, fallen=conversion.plan.fallbacks(mixture))
 
 
-def attention_shape(conversion: Conversion) -> AttentionShape:
+def attention_shape(conversion: Conversion | FullGguf) -> AttentionShape:
     """The sizes of a decoder; windows that bound what a layer keeps are not considered."""
+    if isinstance(conversion, FullGguf):
+        return describe(conversion.path).shape
     config, family = conversion.config, conversion.family
     return AttentionShape(
         layers=sum(family.caching(config, number) for number in range(blocks.layers(config))),

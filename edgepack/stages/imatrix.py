@@ -7,7 +7,7 @@ from typing import assert_never
 
 import edgepack
 from edgepack.convert.imatrix import ImportanceMatrix, read_matrix, write_matrix
-from edgepack.convert.onepass import Conversion, write_gguf
+from edgepack.convert.onepass import Convertible, write_gguf
 from edgepack.convert.typeplan import Mixture
 from edgepack.domain.errors import BadInputError
 from edgepack.domain.progress import Progress
@@ -26,7 +26,7 @@ _LONGEST_TEXT = 1 << 24
 
 def find_matrix(
     choice: MatrixChoice | None,
-    conversion: Conversion,
+    conversion: Convertible,
     *,
     weights: Mapping[str, str],
     llama_cpp: str,
@@ -55,7 +55,7 @@ def find_matrix(
 
 def _computed(
     calibration: Path,
-    conversion: Conversion,
+    conversion: Convertible,
     weights: Mapping[str, str],
     llama_cpp: str,
     store: Store,
@@ -81,7 +81,7 @@ def _computed(
     return entry.path / _FILE
 
 
-def _make(place: Path, text: str, dataset: str, conversion: Conversion, threads: int, progress: Progress) -> None:
+def _make(place: Path, text: str, dataset: str, conversion: Convertible, threads: int, progress: Progress) -> None:
     """Run the model at the checkpoint's precision; its GGUF goes again before the store keeps the directory."""
     quant = _precision(conversion)
     require_space(place, conversion.plan.size(Mixture(quant=quant)), f"{conversion.name} {quant}")
@@ -94,7 +94,7 @@ def _make(place: Path, text: str, dataset: str, conversion: Conversion, threads:
     )
 
 
-def _precision(conversion: Conversion) -> Quant:
+def _precision(conversion: Convertible) -> Quant:
     """Of 16 bits the kind that loses nothing, or for float32 the one that loses less."""
     return Quant.BF16 if conversion.plan.stored(TensorType.BF16) else Quant.F16
 

@@ -48,4 +48,4 @@ def open_upstream(
     kept, made = keep_file(store, step, "full.gguf", make)
     if not made:
         progress.step(f"upstream's GGUF of {name} stands in the store")
-    return open_full(kept.path, name)
+    return open_full(kept.path, name, sha256=kept.sha256)
