@@ -60,6 +60,10 @@ oracle: $(DEV) $(ORACLE)/.installed ## Record again what upstream's converter an
 	$(BIN)/python -m tests.oracle.record_tuned --python $(ORACLE)/bin/python \
 	    --llama-cpp "$$($(BIN)/python vendor/llama_cpp.py source)/vendor/llama.cpp" \
 	    --tools "$$($(BIN)/python vendor/llama_cpp.py tools)"
+	$(BIN)/python -m tests.oracle.record_adapters --python $(ORACLE)/bin/python \
+	    --llama-cpp "$$($(BIN)/python vendor/llama_cpp.py source)/vendor/llama.cpp" \
+	    --quantize "$$($(BIN)/python vendor/llama_cpp.py tools)/llama-quantize"
+	EDGEPACK_UPSTREAM_PYTHON=$(CURDIR)/$(ORACLE)/bin/python $(BIN)/pytest -m oracle
 
 logits: $(DEV) $(ORACLE)/.installed ## Compare every family's logits with those of transformers (minutes, and torch)
 	$(BIN)/python -m tests.oracle.logits --python $(ORACLE)/bin/python \

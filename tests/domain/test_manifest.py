@@ -19,6 +19,7 @@ from edgepack.domain.bundle import (
     is_safe_path,
     safe_name,
 )
+from edgepack.domain.converter import Converter
 from edgepack.domain.errors import BadInputError
 from edgepack.domain.manifest import manifest_json, parse_manifest
 from tests.formats.bundles import ADAPTER, FACTS
@@ -72,8 +73,13 @@ def test_optional_facts_may_be_absent() -> None:
     assert parse_manifest(manifest_json(manifest)) == manifest
 
 
-@pytest.mark.parametrize("manifest", [WITH_ADAPTER, WITH_MERGED])
-def test_an_adapter_is_read_again_and_follows_the_schema(manifest: Manifest) -> None:
+BY_UPSTREAM = replace(
+    MANIFEST, facts=replace(FACTS, provenance=replace(FACTS.provenance, converter=Converter.UPSTREAM))
+)
+
+
+@pytest.mark.parametrize("manifest", [WITH_ADAPTER, WITH_MERGED, BY_UPSTREAM])
+def test_what_few_bundles_say_is_read_again_and_follows_the_schema(manifest: Manifest) -> None:
     text = manifest_json(manifest)
     assert parse_manifest(text) == manifest
     jsonschema.validate(json.loads(text), json.loads(SCHEMA.read_text()))

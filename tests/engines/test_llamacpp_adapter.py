@@ -1,6 +1,7 @@
 """An adapter's GGUF beside its base model's: llama.cpp computes with both what it computes with the merged model."""
 
 import ctypes
+import json
 from pathlib import Path
 
 import numpy as np
@@ -11,14 +12,18 @@ from edgepack.convert.adapter import read_adapter
 from edgepack.convert.lora_gguf import write_adapter
 from edgepack.convert.onepass import open_conversion, write_gguf
 from edgepack.convert.safetensors import read_header
-from edgepack.domain.adapter import AdapterType
+from edgepack.domain.adapter import AdapterType, AdapterWeights
 from edgepack.domain.errors import BadInputError
+from edgepack.domain.measurement import Workload
+from edgepack.domain.measurement_json import measurement_json, parse_measurement
 from edgepack.domain.progress import Silent
 from edgepack.domain.quant import Quant
-from edgepack.engines.llamacpp import generate, opened
+from edgepack.engines.llamacpp import generate, identify, opened
 from edgepack.engines.llamacpp_library import context, decode
+from edgepack.stages.bench import Patience, bench
 from tests.fakes.adapters import make_adapter
 from tests.fakes.checkpoints import make_checkpoint
+from tests.formats.tiny_model import write_tiny_adapter, write_tiny_gguf
 from tests.oracle.adapters import CASES, Case
 
 _TOKENS = (1, 17, 204, 33, 650, 9, 88, 412)
@@ -80,3 +85,15 @@ def test_an_adapter_of_another_model_is_refused(tmp_path: Path, vocabularies: Pa
         pass
     with pytest.raises(BadInputError, match="no such file"), opened(mine["base"], adapter=tmp_path / "absent.gguf"):
         pass
+
+
+def test_a_measurement_with_an_adapter_says_so(tmp_path: Path) -> None:
+    """The adapter is run, and its digest stands in the record, which is read again."""
+    weights = identify(write_tiny_gguf(tmp_path / "tiny.gguf"))
+    path = write_tiny_adapter(tmp_path / "lora.gguf")
+    adapter = AdapterWeights(path=path, sha256="a" * 64, size=path.stat().st_size, type=AdapterType.F32)
+    workload = Workload(prompt_tokens=4, generated_tokens=2, repeats=1, least_seconds=0.0)
+    hasty = Patience(quiet_seconds=0.0, look_seconds=0.01, attempts=1)
+    measured = bench(weights, adapter=adapter, workload=workload, threads=(1,), progress=Silent(), patience=hasty)
+    assert measured.weights.adapter == "a" * 64
+    assert parse_measurement(json.loads(json.dumps(measurement_json(measured)))) == measured
