@@ -27,7 +27,8 @@ def scripts(manifest: Manifest) -> dict[str, bytes]:
 
 
 def _filled(text: str, values: dict[str, str]) -> str:
-    text = text.replace("@PRELUDE@\n", _template("prelude"))
+    for part in ("prelude", "serving"):
+        text = text.replace(f"@{part.upper()}@\n", _template(part))
     # One pass: a value that looks like a place to fill is not filled again.
     return re.sub(r"@([A-Z_]+)@", lambda place: values[place[1]], text)
 

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -332,6 +333,124 @@ def test_bench_takes_llama_bench_where_there_is_one(bundle: Path, path: Path) ->
     program(path, "llama-bench", FAKE_PROGRAM)
     done = call(SH, bundle / "bench", path=path)
     assert "<-t><1><-p><64><-n><32>" in done.stdout
+
+
+# One program that holds all, as a bundle's runtime/ has it: it says what it was called with.
+FAKE_LLAMA = """#!/bin/sh
+case " $* " in *" --help "*) echo "--no-slots --timeout N --cors-origins O --cache-ram N"; exit 0 ;; esac
+for word; do printf "<%s>" "$word"; done
+echo "key=${LLAMA_API_KEY:-}"
+"""
+# Two requests in a real llama-server's own words, and then it waits to be ended.
+FAKE_TALKER = r"""#!/bin/sh
+case " $* " in *" --help "*) exit 0 ;; esac
+trap 'echo ended >&2; exit 0' TERM
+cat >&2 <<'END'
+0.00.576.076 I slot launch_slot_: id  0 | task 0 | processing task, is_child = 0
+0.00.581.120 I slot print_timing: id  0 | task 0 | prompt eval time =       2.16 ms /    13 tokens
+0.00.581.159 I slot print_timing: id  0 | task 0 |        eval time =       2.85 ms /    11 tokens
+0.00.581.230 I slot      release: id  0 | task 0 | stop processing: n_tokens = 23, truncated = 0
+0.00.646.263 W srv    operator(): got exception: {"error":{"code":400,"message":"no \"such\" thing"}}
+END
+touch "$STARTED"
+while :; do sleep 0.1; done
+"""
+
+
+@pytest.fixture
+def whole(bundle: Path, tmp_path: Path) -> Path:
+    """A bundle with one program for everything."""
+    copy = tmp_path / "whole"
+    shutil.copytree(bundle, copy)
+    (copy / "runtime").mkdir()
+    program(copy / "runtime", "llama", FAKE_LLAMA)
+    return copy
+
+
+@shells
+def test_one_program_that_holds_all_is_told_which_it_shall_be(shell: str, whole: Path, path: Path) -> None:
+    program(path, "llama-completion", "#!/bin/sh\nexit 9\n")
+    assert call(shell, whole / "run", "x", path=path).stdout.startswith("<completion><-m>")
+    assert call(shell, whole / "run", path=path).stdout.startswith("<server><-m>")
+    assert call(shell, whole / "bench", path=path).stdout.startswith("<bench><-m>")
+
+
+def test_a_program_on_the_path_that_is_only_called_llama_is_not_run(bundle: Path, path: Path) -> None:
+    program(path, "llama", "#!/bin/sh\nexit 1\n")
+    assert call(SH, bundle / "run", "x", path=path).returncode == 6
+
+
+@shells
+def test_the_server_is_bounded_and_keeps_its_key_off_the_command_line(shell: str, whole: Path, path: Path) -> None:
+    done = call(shell, whole / "run", path=path, EDGEPACK_API_KEY="hidden", EDGEPACK_HOST="0.0.0.0")
+    words = "<--host><0.0.0.0><--port><8080><--no-slots><--cors-origins><localhost><--timeout><60><--cache-ram><0>"
+    assert done.stdout.endswith(f"{words}key=hidden\n")
+    assert "no key is set" not in done.stderr
+    assert "no key is set" in call(shell, whole / "run", path=path, EDGEPACK_HOST="0.0.0.0").stderr
+
+
+def test_a_file_of_keys_must_hold_one(whole: Path, path: Path, tmp_path: Path) -> None:
+    keys = tmp_path / "keys"
+    keys.write_text("# none\n")
+    assert call(SH, whole / "run", path=path, EDGEPACK_API_KEY_FILE=str(keys)).returncode == 2
+    keys.write_text("# one\nhidden\n")
+    done = call(SH, whole / "run", path=path, EDGEPACK_API_KEY_FILE=str(keys))
+    assert f"<--api-key-file><{keys}>" in done.stdout
+
+
+@shells
+@pytest.mark.parametrize("restart", ["", "1"])
+def test_the_log_has_a_json_line_a_request_and_the_end_is_clean(
+    shell: str, restart: str, whole: Path, path: Path, tmp_path: Path
+) -> None:
+    for tool in ("date", "mkfifo", "mktemp", "rm", "sleep", "touch"):
+        if not (path / tool).exists():
+            (path / tool).symlink_to(shutil.which(tool) or pytest.skip(f"no {tool} here"))
+    program(whole / "runtime", "llama", FAKE_TALKER)
+    log, started = tmp_path / "log", tmp_path / "started"
+    interpreter, *options = SHELLS[shell]
+    running = subprocess.Popen(
+        [str(shutil.which(interpreter)), *options, str(whole / "run")], stderr=subprocess.PIPE, text=True,
+        env={"PATH": str(path), "TMPDIR": str(tmp_path), "STARTED": str(started), "EDGEPACK_LOG": "json",
+             "EDGEPACK_LOG_FILE": str(log), "EDGEPACK_RESTART": restart},
+    )  # fmt: skip
+    while not started.exists() or (log.read_text() if log.exists() else "").count("\n") < 2:
+        assert running.poll() is None
+        time.sleep(0.02)
+    running.terminate()
+    running.communicate(timeout=60)
+    assert running.returncode == 0
+    served, refused = map(json.loads, log.read_text().splitlines())
+    assert served.pop("time")
+    assert served == {"task": 0, "prompt_tokens": 13, "prompt_ms": 2.16, "tokens": 11, "ms": 2.85, "truncated": 0}
+    assert refused["refused"]["error"]["message"] == 'no "such" thing'
+    assert sorted(found.name for found in tmp_path.iterdir() if found.name.startswith("tmp.")) == []
+
+
+@shells
+def test_a_server_that_crashes_starts_again(shell: str, whole: Path, path: Path, tmp_path: Path) -> None:
+    for tool in ("date", "sleep"):
+        if not (path / tool).exists():
+            (path / tool).symlink_to(shutil.which(tool) or pytest.skip(f"no {tool} here"))
+    crashing = f"""#!/bin/sh
+case " $* " in *" --help "*) exit 0 ;; esac
+echo x >>'{tmp_path}/starts'
+if [ "$(grep -c x '{tmp_path}/starts')" -gt 1 ]; then kill -TERM $PPID; fi
+exit 139
+"""
+    program(whole / "runtime", "llama", crashing)
+    done = call(shell, whole / "run", path=path, EDGEPACK_RESTART="1")
+    assert (tmp_path / "starts").read_text() == "x\nx\n"
+    assert "the server ended with 139; it starts again in 1 s" in done.stderr
+    assert done.returncode == 139
+
+
+@shells
+def test_bench_gives_llama_benchs_json_on_request(shell: str, whole: Path, path: Path) -> None:
+    assert call(shell, whole / "bench", "--json", path=path).stdout.rstrip().endswith("<-o><jsonl>key=")
+    assert "<-o><jsonl>" in call(shell, whole / "bench", path=path, EDGEPACK_JSON="1").stdout
+    assert "<-o>" not in call(shell, whole / "bench", path=path).stdout
+    assert call(shell, whole / "bench", "--jsn", path=path).returncode == 2
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
