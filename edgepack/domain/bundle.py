@@ -56,6 +56,36 @@ class CacheType(StrEnum):
     Q4_0 = "q4_0"
 
 
+class FlashAttention(StrEnum):
+    """Whether attention is computed in one fused step; `auto` lets llama.cpp decide by the model."""
+
+    AUTO = "auto"
+    ON = "on"
+    OFF = "off"
+
+
+class LoadMode(StrEnum):
+    """How the weights come into memory, by llama.cpp's names."""
+
+    AUTO = "auto"
+    """Mapped, where the device can."""
+    NONE = "none"
+    """Read into memory of its own."""
+    MMAP = "mmap"
+    MLOCK = "mlock"
+    """Read, and kept from being swapped out."""
+    MMAP_MLOCK = "mmap+mlock"
+
+
+class Ngram(StrEnum):
+    """Speculation without a draft model: the next words are looked up in the words so far, then checked."""
+
+    SIMPLE = "ngram-simple"
+    MAP_K = "ngram-map-k"
+    MAP_K4V = "ngram-map-k4v"
+    MOD = "ngram-mod"
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LicenceName:
     """A model's licence: `spdx` is None where SPDX has no identifier, both where nobody said."""
@@ -97,13 +127,60 @@ class ProfileRef:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Speculation:
+    """How guesses are looked up; sizes in tokens."""
+
+    ngram: Ngram
+    match: int
+    """How many tokens must be the same before something is guessed."""
+    draft: int
+    """How many tokens are guessed at once."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class RuntimeFlags:
-    """How the runtime is started: context and micro-batch in tokens."""
+    """How the runtime is started; context, batch and micro-batch in tokens. The defaults are llama.cpp's.
+
+    Raises ValueError for what llama.cpp does not take, or takes and ignores.
+    """
 
     context: int
     threads: int
+    threads_batch: int | None = None
+    """Threads that read the prompt; None: as many as write the answer."""
     cache_type: CacheType = CacheType.F16
+    cache_type_v: CacheType | None = None
+    """The type of the cache's values; None: that of its keys, which `cache_type` is then for both."""
+    batch: int = 2048
     micro_batch: int = 512
+    flash_attention: FlashAttention = FlashAttention.AUTO
+    load_mode: LoadMode = LoadMode.AUTO
+    repack: bool = True
+    """Whether weights are laid out again for the processor's kernels, in memory of their own."""
+    cpus: tuple[int, ...] | None = None
+    """The logical CPUs it may use; None: all."""
+    cpu_strict: bool = False
+    """Whether each thread has one of `cpus` to itself, and stays there."""
+    priority: int = 0
+    """0 to 3; above 0 threads are real-time ones, which only root may start."""
+    poll: int = 50
+    """0 to 100: how long a thread without work spins before it sleeps."""
+    speculation: Speculation | None = None
+
+    def __post_init__(self) -> None:
+        if self.cpus is not None and (not self.cpus or list(self.cpus) != sorted(set(self.cpus))):
+            raise ValueError(f"CPUs {self.cpus} are not one or more, each once, in order")
+        if not 0 <= self.priority <= 3 or not 0 <= self.poll <= 100:
+            raise ValueError(f"priority {self.priority} is not 0 to 3, or polling {self.poll} not 0 to 100")
+        if self.micro_batch > self.batch:
+            raise ValueError(f"a micro-batch of {self.micro_batch} is more than the batch of {self.batch}")
+        if self.cpu_strict and self.cpus is None:
+            raise ValueError("strict placement needs CPUs to place threads on")
+
+    @property
+    def cache_types(self) -> tuple[CacheType, CacheType]:
+        """Of the keys and of the values."""
+        return self.cache_type, self.cache_type_v or self.cache_type
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

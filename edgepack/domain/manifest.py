@@ -11,7 +11,6 @@ from edgepack.domain.bundle import (
     BundledAdapter,
     BundledModel,
     BundleFacts,
-    CacheType,
     LicenceName,
     Manifest,
     PayloadFile,
@@ -19,7 +18,6 @@ from edgepack.domain.bundle import (
     PredictedMemory,
     ProfileRef,
     Provenance,
-    RuntimeFlags,
     RuntimeKind,
     is_path,
     is_safe_name,
@@ -28,6 +26,7 @@ from edgepack.domain.bundle import (
 )
 from edgepack.domain.converter import Converter
 from edgepack.domain.errors import BadInputError
+from edgepack.domain.flags_json import flags_values, read_flags
 from edgepack.domain.quant import Quant
 from edgepack.domain.reading import Table
 
@@ -63,12 +62,7 @@ def _manifest_values(manifest: Manifest) -> dict[str, object]:
         "weights": _file_values(manifest.weights),
         **adapter,
         "profile": {"name": facts.profile.name, "digest": facts.profile.digest},
-        "flags": {
-            "context": facts.flags.context,
-            "threads": facts.flags.threads,
-            "cache_type": facts.flags.cache_type,
-            "micro_batch": facts.flags.micro_batch,
-        },
+        "flags": flags_values(facts.flags),
         "runtime": facts.runtime,
         "sample_prompt": facts.sample_prompt,
         "plan": facts.plan and {"predicted_bytes": dict(facts.plan.parts), "total_bytes": facts.plan.total},
@@ -228,7 +222,7 @@ def _facts(table: Table, adapter: BundledAdapter | None) -> BundleFacts:
         checkpoint=_digest(table, "checkpoint") if table.text_or_none("checkpoint") else None,
         quantization=table.choice("quantization", Quant) if table.text_or_none("quantization") else None,
         profile=_profile(table.table("profile")),
-        flags=_flags(table.table("flags")),
+        flags=read_flags(table.table("flags")),
         provenance=_provenance(table.table("provenance")),
         adapter=adapter,
         plan=_plan(table.table_or_none("plan")),
@@ -267,17 +261,6 @@ def _profile(table: Table) -> ProfileRef:
     profile = ProfileRef(name=table.text("name"), digest=_digest(table, "digest"))
     table.finish()
     return profile
-
-
-def _flags(table: Table) -> RuntimeFlags:
-    flags = RuntimeFlags(
-        context=table.whole("context", least=1),
-        threads=table.whole("threads", least=1),
-        cache_type=table.choice("cache_type", CacheType),
-        micro_batch=table.whole("micro_batch", least=1),
-    )
-    table.finish()
-    return flags
 
 
 def _provenance(table: Table) -> Provenance:

@@ -39,14 +39,27 @@ class Table:
         value = self._taken(key)
         return None if value is None else self._checked_text(key, value)
 
-    def whole(self, key: str, *, least: int = 0) -> int:
-        """An integer, `least` or more."""
-        return self._checked_whole(key, self._required(key, "int"), least)
+    def whole(self, key: str, *, least: int = 0, default: int | None = None) -> int:
+        """An integer, `least` or more; `default` where the key is absent, if there is one."""
+        value = self._taken(key)
+        return default if value is None and default is not None else self._checked_whole(key, value, least)
 
     def whole_or_none(self, key: str, *, least: int = 0) -> int | None:
         """The same, or None where the key is absent."""
         value = self._taken(key)
         return None if value is None else self._checked_whole(key, value, least)
+
+    def wholes_or_none(self, key: str, *, most: int) -> tuple[int, ...] | None:
+        """An array of integers from 0 to `most`, or None where the key is absent."""
+        values = self._taken(key)
+        if values is None:
+            return None
+        if not isinstance(values, list):
+            self._wrong(key, "array of ints", values)
+        found = tuple(self._checked_whole(f"{key}[{index}]", value, 0) for index, value in enumerate(values))
+        if any(value > most for value in found):
+            self.fail(key, f"expected {most} or less, got {max(found)}")
+        return found
 
     def number(self, key: str, *, above: float | None = None) -> float:
         """An integer or float, finite and greater than `above`."""
@@ -76,6 +89,11 @@ class Table:
     def choice(self, key: str, choices: type[Choice]) -> Choice:
         """A string that is one of a closed set."""
         return self._chosen(key, self.text(key), choices)
+
+    def choice_or_none(self, key: str, choices: type[Choice]) -> Choice | None:
+        """The same, or None where the key is absent."""
+        text = self.text_or_none(key)
+        return None if text is None else self._chosen(key, text, choices)
 
     def choices(self, key: str, choices: type[Choice]) -> tuple[Choice, ...]:
         """An array of strings out of a closed set."""

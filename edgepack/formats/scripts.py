@@ -4,6 +4,7 @@ import re
 from importlib.resources import files
 
 from edgepack.domain.bundle import SCRIPTS, Manifest
+from edgepack.domain.flags import bench_fixed_arguments, fixed_arguments, speculation_arguments
 
 
 def scripts(manifest: Manifest) -> dict[str, bytes]:
@@ -18,6 +19,10 @@ def scripts(manifest: Manifest) -> dict[str, bytes]:
         "ADAPTER": manifest.adapter.path if manifest.adapter else "",
         "CONTEXT": str(facts.flags.context),
         "THREADS": str(facts.flags.threads),
+        "THREADS_BATCH": str(facts.flags.threads_batch or ""),
+        "FLAGS": " ".join(fixed_arguments(facts.flags)),
+        "BENCH_FLAGS": " ".join(bench_fixed_arguments(facts.flags)),
+        "SPECULATION": " ".join(speculation_arguments(facts.flags)),
         "MICRO_BATCH": str(facts.flags.micro_batch),
         "CACHE_TYPE": facts.flags.cache_type,
         "PROMPT": _quoted(facts.sample_prompt),
