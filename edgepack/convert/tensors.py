@@ -11,9 +11,9 @@ from edgepack.convert.adapter import LowRank
 from edgepack.convert.config import Config, read_json
 from edgepack.convert.family import Change, Family, GeneratedTensor, Row, RowOrder
 from edgepack.convert.safetensors import READABLE, StoredTensor, read_header
+from edgepack.domain.checkpoint import INDEX, weight_files
 from edgepack.domain.errors import BadInputError
 
-_SHARD = re.compile(r"model-\d+-of-\d+\.safetensors")
 _HEAD = "lm_head.weight"
 _FETCH_AGAIN = "fetch the checkpoint again; it is incomplete or damaged"
 
@@ -55,38 +55,12 @@ def stored_tensors(directory: Path) -> dict[str, StoredTensor]:
 
     Raises BadInputError for pickled-only checkpoints, missing shards, and an index that lies.
     """
-    index = directory / "model.safetensors.index.json"
-    if index.is_file():
-        return _sharded(directory, index)
-    single = directory / "model.safetensors"
-    # Only the files that a checkpoint's digest covers: others could change behind the store's back.
-    files = (
-        [single] if single.is_file() else sorted(file for file in directory.iterdir() if _SHARD.fullmatch(file.name))
-    )
-    if not files:
-        raise _no_weights(directory)
-    return _by_name(tensor for file in files for tensor in read_header(file))
-
-
-def _no_weights(directory: Path) -> BadInputError:
-    if any(directory.glob("*.bin")) or any(directory.glob("*.pt*")):
-        return BadInputError(
-            f"{directory}: only pickled weights (.bin, .pt), which are never loaded",
-            hint="find a revision with .safetensors files, or convert it with its own tools first",
-        )
-    return BadInputError(f"{directory}: no model*.safetensors", hint="fetch the checkpoint again")
-
-
-def _sharded(directory: Path, index: Path) -> dict[str, StoredTensor]:
-    weight_map = read_json(index).get("weight_map")
-    if not isinstance(weight_map, dict) or not all(isinstance(name, str) for name in weight_map.values()):
-        raise BadInputError(f"{index}: weight_map is not an object of file names", hint=_FETCH_AGAIN)
-    names = sorted(set(weight_map.values()))
-    for name in names:
-        if Path(name).name != name or not (directory / name).is_file():
-            raise BadInputError(f"{index}: shard {name!r} is not here", hint=_FETCH_AGAIN)
-    tensors = _by_name(tensor for name in names for tensor in read_header(directory / name))
-    if differing := set(weight_map) ^ set(tensors):
+    index = directory / INDEX
+    weight_map = read_json(index).get("weight_map") if index.is_file() else None
+    names = [file.name for file in directory.iterdir() if file.is_file()]
+    files = weight_files(names, read_index=lambda: index.read_text(encoding="utf-8"), where=str(directory))
+    tensors = _by_name(tensor for name in files for tensor in read_header(directory / name))
+    if isinstance(weight_map, dict) and (differing := set(weight_map) ^ set(tensors)):
         raise BadInputError(f"{index}: {_some(differing)} not as in the shards", hint=_FETCH_AGAIN)
     return tensors
 

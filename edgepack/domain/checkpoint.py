@@ -87,11 +87,28 @@ def needed_files(names: Collection[str], *, read_index: Callable[[], str], where
     are those that it names. `where` names the checkpoint in errors. Raises BadInputError where files are
     missing, and where the only weights are pickles: those are never loaded.
     """
-    weights = _weights(names, read_index, where)
+    weights = weight_files(names, read_index=read_index, where=where)
     _require(names, where)
     companions = [name for name in names if _is_companion(name)]
     index = [INDEX] if INDEX in names else []
     return tuple(_plain(name, where) for name in sorted({*companions, *index, *weights}))
+
+
+def weight_files(names: Collection[str], *, read_index: Callable[[], str], where: str) -> list[str]:
+    """Those of the names that hold weights: what the index names, else one file, else what looks like shards.
+
+    Only these does a checkpoint's digest cover. Raises what `needed_files` raises of them.
+    """
+    if INDEX in names:
+        shards = [_plain(name, where) for name in _shards(read_index(), where)]
+        if missing := [name for name in shards if name not in names]:
+            raise _half_delivered(missing, len(shards), where)
+        return shards
+    if "model.safetensors" in names:
+        return ["model.safetensors"]
+    if weights := sorted(name for name in names if _WEIGHTS.fullmatch(name)):
+        return weights
+    raise _no_weights(names, where)
 
 
 def _is_companion(name: str) -> bool:
@@ -121,19 +138,6 @@ def _require(names: Collection[str], where: str) -> None:
             f"{where}: no tokenizer ({' or '.join(_TOKENIZERS)})",
             hint="give the checkpoint that has its tokenizer beside the weights",
         )
-
-
-def _weights(names: Collection[str], read_index: Callable[[], str], where: str) -> list[str]:
-    if INDEX in names:
-        shards = [_plain(name, where) for name in _shards(read_index(), where)]
-        if missing := [name for name in shards if name not in names]:
-            raise _half_delivered(missing, len(shards), where)
-        return shards
-    if "model.safetensors" in names:
-        return ["model.safetensors"]
-    if weights := [name for name in names if _WEIGHTS.fullmatch(name)]:
-        return weights
-    raise _no_weights(names, where)
 
 
 def _shards(index: str, where: str) -> list[str]:
