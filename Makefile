@@ -9,7 +9,7 @@ DEV     := $(VENV)/.dev
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help demo install test test-slow test-privileged check format vendor tools oracle logits real-weights \
-        bench-convert bench-speed bench-start bench-crash demo-models clean
+        bench-convert bench-memory bench-speed bench-start bench-crash demo-models clean
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -81,6 +81,9 @@ bench-convert: $(DEV) $(ORACLE)/.installed ## One pass against upstream's two st
 	$(BIN)/python -m tests.bench.bench_convert --python $(ORACLE)/bin/python \
 	    --llama-cpp "$$($(BIN)/python vendor/llama_cpp.py source)/vendor/llama.cpp" \
 	    --quantize "$$($(BIN)/python vendor/llama_cpp.py tools)/llama-quantize"
+
+bench-memory: $(DEV) ## Peak memory of converting each family at a published model's size (an hour, 16 GB of disk)
+	$(BIN)/python -m tests.bench.bench_memory --llama-cpp "$$($(BIN)/python vendor/llama_cpp.py source)/vendor/llama.cpp"
 
 bench-speed: $(DEV) ## Our tokens/s against llama-bench's: the same file, build and threads, in turn
 	$(BIN)/python -m tests.bench.bench_speed --llama-bench "$$($(BIN)/python vendor/llama_cpp.py tools)/llama-bench"
