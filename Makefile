@@ -8,7 +8,7 @@ DEV     := $(VENV)/.dev
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo install test test-slow test-privileged check format vendor tools oracle logits real-weights \
+.PHONY: help demo install test test-slow test-privileged check format vendor tools foreign oracle logits real-weights \
         bench-convert bench-memory bench-speed bench-start bench-crash demo-models clean
 
 help: ## Show the targets
@@ -23,6 +23,9 @@ install: $(RUNTIME) ## Create .venv with edgepack and the llama.cpp bindings
 
 test: $(DEV) check ## Everything that must pass
 	$(BIN)/pytest -n auto --dist loadgroup
+
+foreign: $(DEV) ## Fetch a userland of other architectures (Debian's, through apt), for the tests of devices
+	$(BIN)/python -m tests.transports.foreign
 
 test-slow: $(DEV) ## The tests that take minutes
 	$(BIN)/pytest -m slow

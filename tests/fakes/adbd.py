@@ -46,6 +46,8 @@ class Adbd:
     """A device that listens; `environment` is what its shell knows, PATH included."""
 
     environment: Mapping[str, str]
+    shell: tuple[str, ...] = ("sh",)
+    """What reads a command line after -c."""
     shell_v2: bool = True
     trusts: bool = True
     """Whether the computer is allowed without asking; else it waits for ever for somebody's touch."""
@@ -234,8 +236,9 @@ def _shell_v2(stream: _Stream, words: str) -> None:
     """Three streams and the status in frames: one byte says which, four how long."""
     device = stream.connection.device
     with Popen(
-        ["sh", "-c", words], env=device.environment, stdin=PIPE, stdout=PIPE, stderr=PIPE, start_new_session=True
-    ) as process:
+        [*device.shell, "-c", words],
+        env=device.environment, stdin=PIPE, stdout=PIPE, stderr=PIPE, start_new_session=True,
+    ) as process:  # fmt: skip
         assert process.stdin
         assert process.stdout
         assert process.stderr
@@ -290,7 +293,7 @@ def _shell_v1(stream: _Stream, words: str) -> None:
     setsid = shutil.which("setsid")
     assert setsid
     process = Popen(
-        [setsid, "--ctty", "sh", "-c", words],
+        [setsid, "--ctty", *stream.connection.device.shell, "-c", words],
         env=stream.connection.device.environment, stdin=slave, stdout=slave, stderr=slave,
     )  # fmt: skip
     os.close(slave)

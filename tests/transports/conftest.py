@@ -16,7 +16,7 @@ def labs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Labs]:
 
 
 # A shell and its programs of each kind in every run of the tests; the other ways to them with the slow ones.
-WAYS = ["local", "ssh-busybox", "adb", slow("ssh"), slow("adb-terminal")]
+WAYS = ["local", "ssh-busybox", "adb", slow("ssh"), slow("adb-terminal"), slow("ssh-aarch64"), slow("adb-aarch64")]
 
 
 @pytest.fixture(params=WAYS)

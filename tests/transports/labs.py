@@ -23,6 +23,7 @@ from edgepack.transports.opening import open_transport
 from edgepack.transports.protocol import Patience, Transport
 from tests.fakes.adbd import Adbd
 from tests.fakes.sshd import Sshd, Unavailable
+from tests.transports.foreign import AARCH64, BUSYBOX_FILLS, foreign_machine
 
 IMPATIENT = Patience(attempts=5, first_wait=0.05, longest_wait=0.5, stall=10.0, beat=0.5)
 QUICK_TO_DESPAIR = replace(IMPATIENT, silence=2)
@@ -30,9 +31,6 @@ QUICK_TO_DESPAIR = replace(IMPATIENT, silence=2)
 _SOON = 10.0
 """Seconds, after which what did not happen will not."""
 _MARK = "EDGEPACK_TEST"
-_BUSYBOX_FILLS = ("dd", "stty", "df", "find")
-"""What Android's toybox has and Debian's has not, or not in full."""
-
 _BARE_LACKS = ("sha256sum", "setsid", "stty", "find")
 
 
@@ -46,6 +44,8 @@ class Lab:
     mark: str
     host: Mapping[str, str] = field(default_factory=dict)
     """The environment that leads there."""
+    enter: tuple[str, ...] = ()
+    """Words that start a program there, past the connection."""
     cut: Callable[[], None] = lambda: None
     """Ends the connection at once."""
     freeze: Callable[[], None] = lambda: None
@@ -116,7 +116,7 @@ def userland(place: Path, name: str) -> str:
     if name == "android":
         toybox = _needed("toybox")
         theirs = run([toybox], capture_output=True, text=True, check=True).stdout.split()
-        programs = dict.fromkeys(_BUSYBOX_FILLS, busybox) | dict.fromkeys(theirs, toybox) | {"sh": _needed("mksh")}
+        programs = dict.fromkeys(BUSYBOX_FILLS, busybox) | dict.fromkeys(theirs, toybox) | {"sh": _needed("mksh")}
     if name == "bare":
         programs = {program: real for program, real in programs.items() if program not in _BARE_LACKS}
     for program, real in programs.items():
@@ -172,6 +172,42 @@ def adb_lab(name: str, place: Path, kind: str, *, shell_v2: bool, server_port: i
         )  # fmt: skip
     finally:
         daemon.close()
+
+
+@contextmanager
+def foreign_ssh_lab(name: str, place: Path) -> Iterator[Lab]:
+    """A board of another architecture, whose core is a Cortex-A76; its root is `place`/root."""
+    (place / "home").mkdir()
+    with foreign_machine(AARCH64, place, place / "home", "busybox") as machine:
+        environment = environment_of(place / "home", machine.path) | machine.environment
+        server = Sshd(place, environment, shell=" ".join([*machine.enter, "/bin/sh"]))
+        client = place / "client"
+        server.install_client(client)
+        try:
+            yield Lab(
+                name=name, device=SshDevice(host="board"), home=place / "home", mark=environment[_MARK],
+                cut=server.cut, freeze=server.freeze, enter=machine.enter,
+                host={"PATH": f"{client}:{os.environ['PATH']}"},
+            )  # fmt: skip
+        finally:
+            server.close()
+
+
+@contextmanager
+def foreign_adb_lab(name: str, place: Path, *, server_port: int) -> Iterator[Lab]:
+    """A telephone of another architecture."""
+    (place / "home").mkdir()
+    with foreign_machine(AARCH64, place, place / "home", "android") as machine:
+        environment = environment_of(place / "home", machine.path) | machine.environment
+        daemon = Adbd(environment=environment, shell=(*machine.enter, "/bin/sh"))
+        try:
+            yield Lab(
+                name=name, device=AdbDevice(serial=daemon.serial), home=place / "home", mark=environment[_MARK],
+                cut=daemon.cut, freeze=daemon.freeze, enter=machine.enter,
+                host={"ANDROID_ADB_SERVER_PORT": str(server_port)},
+            )  # fmt: skip
+        finally:
+            daemon.close()
 
 
 @contextmanager
@@ -248,6 +284,10 @@ class Labs:
                 return ssh_lab(name, place, _as_far_as_here("busybox"))
             case "ssh-bare":
                 return ssh_lab(name, place, "bare")
+            case "ssh-aarch64":
+                return foreign_ssh_lab(name, place)
+            case "adb-aarch64":
+                return foreign_adb_lab(name, place, server_port=self.server_port)
             case "adb":
                 kind = _as_far_as_here("android")
                 return adb_lab(name, place, kind, shell_v2=True, server_port=self.server_port)

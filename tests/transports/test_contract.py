@@ -311,7 +311,7 @@ def test_free_space_is_that_of_the_disk(device: Transport, lab: Lab) -> None:
 def test_what_dead_runs_left_is_swept_and_what_lives_is_not(lab: Lab) -> None:
     """A guard was killed with all that watched over its run, as by a machine short of memory."""
     environment = {**os.environ, "EDGEPACK_RUN": "0123456789abcdef"}
-    orphan = Popen(["sleep", "600"], env=environment)
+    orphan = Popen([*lab.enter, "/bin/sleep", "600"], env=environment)
     with lab.open() as device, device.start(["sleep", "600"]) as remote:
         assert eventually(lambda: len(lab.runs) == 1)
         (lives,) = lab.runs
