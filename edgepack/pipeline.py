@@ -13,6 +13,7 @@ from edgepack.domain.bundle import (
     BundledAdapter,
     BundledModel,
     BundleFacts,
+    CacheType,
     Format,
     LicenceName,
     PredictedMemory,
@@ -32,6 +33,7 @@ from edgepack.domain.quant import Quant
 from edgepack.domain.source import DemoSource, GgufSource, HubSource, Source
 from edgepack.domain.tuning import UNTUNED, Tuning
 from edgepack.domain.weights import Weights
+from edgepack.formats.golden import GOLDEN_LOSSES, golden_text
 from edgepack.infra.library import load_catalogue, load_profile
 from edgepack.infra.machine import host_profile
 from edgepack.infra.observations import Observations
@@ -50,6 +52,7 @@ from edgepack.stages.convert import (
     warn_of_types,
 )
 from edgepack.stages.fetch import fetch
+from edgepack.stages.golden import golden
 from edgepack.stages.imatrix import find_matrix
 from edgepack.stages.upstream import open_upstream
 from edgepack.stages.verify import Verdict, verify
@@ -147,7 +150,9 @@ def build(order: Order, progress: Progress) -> Built:
     adapter = _adapter_weights(planned, order, progress)
     measurement = _measured(weights, adapter, order, progress) if order.measure else None
     bundle = write_bundle(
-        _contents(order, planned, weights, adapter, measurement),
+        _contents(
+            order, planned, weights, adapter, _evidence(order, planned, weights, adapter, measurement, progress)
+        ),
         destination=order.out or Path(planned.name + (".tar" if order.format is Format.TAR else "")),
         format=order.format,
         progress=progress,
@@ -307,7 +312,7 @@ def _contents(
     planned: Planned,
     weights: Weights,
     adapter: AdapterWeights | None,
-    measurement: Measurement | None,
+    evidence: dict[str, bytes],
 ) -> BundleContents:
     facts = BundleFacts(
         name=planned.name,
@@ -321,7 +326,7 @@ def _contents(
         provenance=Provenance(edgepack=__version__, llama_cpp=llama_cpp_pin(), converter=planned.converter),
         adapter=_bundled_adapter(planned.adapter) if planned.adapter else None,
         plan=PredictedMemory(parts=planned.plan.chosen.memory.parts),
-        sample_prompt=_DEMO_PROMPT if isinstance(order.source, DemoSource) else _PROMPT,
+        sample_prompt=_sample_prompt(order),
     )
     return BundleContents(
         facts=facts,
@@ -330,7 +335,7 @@ def _contents(
         adapter=adapter.path if adapter else None,
         licence_files=planned.material.terms,
         adapter_licence_files=planned.adapter.checkpoint.terms if planned.adapter else (),
-        evidence=_evidence(measurement),
+        evidence=evidence,
     )
 
 
@@ -363,8 +368,40 @@ def _model(planned: Planned, weights: Weights) -> BundledModel:
     )
 
 
-def _evidence(measurement: Measurement | None) -> dict[str, bytes]:
-    if measurement is None:
-        return {}
-    record = json.dumps(measurement_json(measurement), indent=2, sort_keys=True)
-    return {"measurement.json": f"{record}\n".encode()}
+def _evidence(
+    order: Order,
+    planned: Planned,
+    weights: Weights,
+    adapter: AdapterWeights | None,
+    measurement: Measurement | None,
+    progress: Progress,
+) -> dict[str, bytes]:
+    evidence = {GOLDEN_LOSSES: _golden(_sample_prompt(order), weights, adapter, order, progress).encode()}
+    if measurement:
+        record = json.dumps(measurement_json(measurement), indent=2, sort_keys=True)
+        evidence["measurement.json"] = f"{record}\n".encode()
+    return evidence
+
+
+def _golden(prompt: str, weights: Weights, adapter: AdapterWeights | None, order: Order, progress: Progress) -> str:
+    """As it was seen on this machine, now or before."""
+    observations, text = Observations(home()), golden_text(prompt)
+    bytes_ran = (weights.sha256, *([adapter.sha256] if adapter else []))
+    subject = (*bytes_ran, text, profile_toml(host_profile()), llama_cpp_pin().version)
+    seen = observations.latest("golden", *subject)
+    if seen:
+        return str(json.loads(seen)["text"])
+    found = golden(
+        weights.path,
+        text,
+        adapter=adapter.path if adapter else None,
+        cache_type=CacheType.F16,
+        threads=order.threads or len(os.sched_getaffinity(0)),
+        progress=progress,
+    )
+    observations.keep(json.dumps({"text": found}), "golden", *subject)
+    return found
+
+
+def _sample_prompt(order: Order) -> str:
+    return _DEMO_PROMPT if isinstance(order.source, DemoSource) else _PROMPT

@@ -9,12 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
+from edgepack.domain.bundle import CacheType
 from edgepack.domain.errors import BadInputError, EdgepackError, NoSpaceError
 from edgepack.infra.load import keep_affinity
 
 _ERROR_LEVEL = 4  # GGML_LOG_LEVEL_ERROR
 _CPU_DEVICE = 0  # GGML_BACKEND_DEVICE_TYPE_CPU
 _AUTO = -1  # LLAMA_FLASH_ATTN_TYPE_AUTO, llama-bench's default
+# ggml.h: enum ggml_type.
+_CACHE_TYPES = {CacheType.F32: 0, CacheType.F16: 1, CacheType.Q4_0: 2, CacheType.Q8_0: 8, CacheType.BF16: 30}
 _NO_MEMORY = re.compile(r"insufficient memory|out of memory|(failed to|unable to|cannot) allocate", re.IGNORECASE)
 
 _complaints: deque[str] = deque(maxlen=4)
@@ -114,6 +117,7 @@ def context(
     micro_batch: int = 512,
     sequences: int = 1,
     embeddings: bool = False,
+    cache_type: CacheType = CacheType.F16,
     on_node: object | None = None,
 ) -> Iterator[int]:
     """A context of `tokens` tokens as llama-bench makes it, with a pool of threads, maybe pinned.
@@ -129,6 +133,7 @@ def context(
     parameters.n_ctx = tokens
     parameters.n_seq_max = sequences
     parameters.embeddings = embeddings
+    parameters.type_k = parameters.type_v = _CACHE_TYPES[cache_type]
     parameters.n_batch = batch
     parameters.n_ubatch = micro_batch
     parameters.n_threads = parameters.n_threads_batch = threads

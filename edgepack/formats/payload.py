@@ -19,6 +19,7 @@ from edgepack.domain.bundle import (
     is_safe_path,
 )  # fmt: skip
 from edgepack.domain.manifest import manifest_json
+from edgepack.formats.golden import GOLDEN_TEXT, golden_text
 from edgepack.formats.sbom import sbom_json
 from edgepack.formats.scripts import scripts
 from edgepack.formats.sums import sums_text
@@ -95,6 +96,7 @@ def assemble(
     added = adapter.source(ADAPTER) if adapter else None
     draft = Manifest(facts=facts, weights=model.file, adapter=added.file if added else None, files=(model.file,))
     small = scripts(draft)
+    small[GOLDEN_TEXT] = golden_text(facts.sample_prompt).encode()
     small |= {f"{LICENCES}/{name}": content for name, content in licences.items()}
     small[SBOM] = sbom_json(draft).encode()
     listed = sorted([model, *([added] if added else []), *_sources(small)], key=lambda source: source.file.path)

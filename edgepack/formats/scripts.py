@@ -6,6 +6,9 @@ from importlib.resources import files
 from edgepack.domain.bundle import SCRIPTS, Manifest
 from edgepack.domain.flags import bench_fixed_arguments, fixed_arguments, speculation_arguments
 
+GOLDEN_TOLERANCE = "0.05"
+"""Nats that a mean log-probability may differ by; docs/bundle.md has what was seen."""
+
 
 def scripts(manifest: Manifest) -> dict[str, bytes]:
     """Each script's bytes by its name, for a manifest that need not list all files yet.
@@ -25,6 +28,7 @@ def scripts(manifest: Manifest) -> dict[str, bytes]:
         "SPECULATION": " ".join(speculation_arguments(facts.flags)),
         "MICRO_BATCH": str(facts.flags.micro_batch),
         "CACHE_TYPE": facts.flags.cache_type,
+        "GOLDEN_TOLERANCE": GOLDEN_TOLERANCE,
         "PROMPT": _quoted(facts.sample_prompt),
         "NEED_KIB": str(-(-manifest.memory_needed // 1024)),
     }

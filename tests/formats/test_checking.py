@@ -44,7 +44,7 @@ def checked(path: Path) -> Checked:
 def test_a_good_bundle_is_right(made: Path, suffix: str) -> None:
     found = checked(Path(f"{made}{suffix}"))
     assert found.payload_digest == hashlib.sha256((made / "SHA256SUMS").read_bytes()).hexdigest()
-    assert found.files == 10
+    assert found.files == 11
     assert found.manifest.facts == FACTS
 
 
@@ -92,7 +92,7 @@ def edit_manifest(old: str, new: str) -> Callable[[Path], None]:
         (append(GGUF), f"changed: {GGUF}"),
         (append("manifest.json"), r"changed: manifest\.json"),
         (append("evidence/measurement.json"), r"changed: evidence/measurement\.json"),
-        (append("SHA256SUMS"), "SHA256SUMS: line 8"),
+        (append("SHA256SUMS"), "SHA256SUMS: line 9"),
         (append("evidence/SHA256SUMS"), "evidence/SHA256SUMS: line 2"),
         (lambda bundle: (bundle / "run").unlink(), "missing: run"),
         (lambda bundle: (bundle / "manifest.json").unlink(), r"missing: manifest\.json"),
@@ -174,7 +174,7 @@ def test_sums_may_not_name_evidence_or_themselves(bundle: Path) -> None:
 
 def test_a_bundle_without_evidence_is_right(bundle: Path) -> None:
     shutil.rmtree(bundle / "evidence")
-    assert checked(bundle).files == 8
+    assert checked(bundle).files == 9
 
 
 @pytest.mark.parametrize(
