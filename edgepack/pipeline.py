@@ -13,7 +13,6 @@ from edgepack.domain.bundle import (
     BundledAdapter,
     BundledModel,
     BundleFacts,
-    CacheType,
     Format,
     LicenceName,
     PredictedMemory,
@@ -395,7 +394,6 @@ def _golden(prompt: str, weights: Weights, adapter: AdapterWeights | None, order
         weights.path,
         text,
         adapter=adapter.path if adapter else None,
-        cache_type=CacheType.F16,
         threads=order.threads or len(os.sched_getaffinity(0)),
         progress=progress,
     )

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from edgepack.domain.bundle import CacheType
 from edgepack.engines.llamacpp import tokens_of
 from edgepack.engines.llamacpp_library import OpenModel, context, decode, opened
 
@@ -16,9 +15,7 @@ CHUNK_TOKENS = 32
 MOST_CHUNKS = 4
 
 
-def mean_losses(
-    weights: Path, text: str, *, adapter: Path | None, cache_type: CacheType, threads: int
-) -> tuple[float, ...]:
+def mean_losses(weights: Path, text: str, *, adapter: Path | None, threads: int) -> tuple[float, ...]:
     """Mean negative log-probability of a token, in nats, over the first chunk, the first two, and so on.
 
     Empty where llama-perplexity refuses: a vocabulary that ends every text, or less than two chunks of text.
@@ -29,7 +26,7 @@ def mean_losses(
         chunks = list(_chunks(model, text))
         if len(chunks) < 2:
             return ()
-        losses = np.concatenate([_losses(model, chunk, cache_type, threads) for chunk in chunks])
+        losses = np.concatenate([_losses(model, chunk, threads) for chunk in chunks])
     each = len(losses) // len(chunks)
     return tuple(float(losses[: each * (number + 1)].mean()) for number in range(len(chunks)))
 
@@ -41,7 +38,7 @@ def _chunks(model: OpenModel, text: str) -> Iterator[tuple[int, ...]]:
         yield tokens[start : start + CHUNK_TOKENS]
 
 
-def _losses(model: OpenModel, chunk: tuple[int, ...], cache_type: CacheType, threads: int) -> npt.NDArray[np.float64]:
+def _losses(model: OpenModel, chunk: tuple[int, ...], threads: int) -> npt.NDArray[np.float64]:
     """Of each token in the second half but the first, what the tokens before it did not foresee."""
     native, first = model.native, CHUNK_TOKENS // 2
     read = list(chunk)
@@ -49,7 +46,7 @@ def _losses(model: OpenModel, chunk: tuple[int, ...], cache_type: CacheType, thr
         read[0] = native.llama_vocab_bos(model.vocabulary)
     size = native.llama_vocab_n_tokens(model.vocabulary)
     found = np.empty(CHUNK_TOKENS - 1 - first)
-    with context(model, tokens=CHUNK_TOKENS, threads=threads, cpus=None, cache_type=cache_type) as handle:
+    with context(model, tokens=CHUNK_TOKENS, threads=threads, cpus=None) as handle:
         decode(native, handle, (ctypes.c_int32 * first)(*read[:first]), first)
         for place in range(first, CHUNK_TOKENS - 1):
             decode(native, handle, (ctypes.c_int32 * 1)(read[place]), 1)

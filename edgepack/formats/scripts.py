@@ -27,7 +27,6 @@ def scripts(manifest: Manifest) -> dict[str, bytes]:
         "BENCH_FLAGS": " ".join(bench_fixed_arguments(facts.flags)),
         "SPECULATION": " ".join(speculation_arguments(facts.flags)),
         "MICRO_BATCH": str(facts.flags.micro_batch),
-        "CACHE_TYPE": facts.flags.cache_type,
         "GOLDEN_TOLERANCE": GOLDEN_TOLERANCE,
         "PROMPT": _quoted(facts.sample_prompt),
         "NEED_KIB": str(-(-manifest.memory_needed // 1024)),

@@ -2,19 +2,16 @@
 
 from pathlib import Path
 
-from edgepack.domain.bundle import CacheType
 from edgepack.domain.progress import Progress
 
 
-def golden(
-    weights: Path, text: str, *, adapter: Path | None, cache_type: CacheType, threads: int, progress: Progress
-) -> str:
+def golden(weights: Path, text: str, *, adapter: Path | None, threads: int, progress: Progress) -> str:
     """The lines of `evidence/golden.txt`: a comment, and a mean loss in nats for each chunk and those before it."""
     from edgepack.engines.llamacpp import runtime
     from edgepack.engines.llamacpp_losses import mean_losses
 
     progress.step("reading the golden text")
-    losses = mean_losses(weights, text, adapter=adapter, cache_type=cache_type, threads=threads)
+    losses = mean_losses(weights, text, adapter=adapter, threads=threads)
     ran = runtime()
     made = f"# {ran.name} {ran.version}, {ran.build}\n"
     return made + "".join(f"{loss:.6f}\n" for loss in losses)
