@@ -53,6 +53,7 @@ from edgepack.stages.convert import (
 from edgepack.stages.fetch import fetch
 from edgepack.stages.golden import golden
 from edgepack.stages.imatrix import find_matrix
+from edgepack.stages.state import KeptState, prompt_state, read_system_prompt
 from edgepack.stages.upstream import open_upstream
 from edgepack.stages.verify import Verdict, verify
 
@@ -76,6 +77,8 @@ class Order:
     adapter: AdapterChoice | None = None
     converter: Converter = Converter.EDGEPACK
     context: int | None = None
+    system_prompt: Path | None = None
+    """A text whose state rides in the bundle."""
     format: Format = Format.DIR
     out: Path | None = None
     offline: bool = False
@@ -150,7 +153,12 @@ def build(order: Order, progress: Progress) -> Built:
     measurement = _measured(weights, adapter, order, progress) if order.measure else None
     bundle = write_bundle(
         _contents(
-            order, planned, weights, adapter, _evidence(order, planned, weights, adapter, measurement, progress)
+            order,
+            planned,
+            weights,
+            adapter,
+            _state(planned, weights, adapter, order, progress),
+            _evidence(order, weights, adapter, measurement, progress),
         ),
         destination=order.out or Path(planned.name + (".tar" if order.format is Format.TAR else "")),
         format=order.format,
@@ -311,6 +319,7 @@ def _contents(
     planned: Planned,
     weights: Weights,
     adapter: AdapterWeights | None,
+    state: KeptState | None,
     evidence: dict[str, bytes],
 ) -> BundleContents:
     facts = BundleFacts(
@@ -321,9 +330,10 @@ def _contents(
         profile=ProfileRef(
             name=planned.profile.name, digest=sha256(profile_toml(planned.profile).encode()).hexdigest()
         ),
-        flags=RuntimeFlags(context=planned.plan.context, threads=max(1, planned.profile.big_cores)),
+        flags=_flags(planned),
         provenance=Provenance(edgepack=__version__, llama_cpp=llama_cpp_pin(), converter=planned.converter),
         adapter=_bundled_adapter(planned.adapter) if planned.adapter else None,
+        state=state.state if state else None,
         plan=PredictedMemory(parts=planned.plan.chosen.memory.parts),
         sample_prompt=_sample_prompt(order),
     )
@@ -332,6 +342,8 @@ def _contents(
         weights=weights.path,
         weights_sha256=weights.sha256,
         adapter=adapter.path if adapter else None,
+        state=state.path if state else None,
+        system_prompt=state.system_prompt if state else "",
         licence_files=planned.material.terms,
         adapter_licence_files=planned.adapter.checkpoint.terms if planned.adapter else (),
         evidence=evidence,
@@ -345,6 +357,27 @@ def _bundled_adapter(adapter: OpenedAdapter) -> BundledAdapter:
         checkpoint=adapter.checkpoint.digest,
         licence=LicenceName(name=adapter.licence, spdx=None),
         merged=adapter.choice.merge,
+    )
+
+
+def _flags(planned: Planned) -> RuntimeFlags:
+    return RuntimeFlags(context=planned.plan.context, threads=max(1, planned.profile.big_cores))
+
+
+def _state(
+    planned: Planned, weights: Weights, adapter: AdapterWeights | None, order: Order, progress: Progress
+) -> KeptState | None:
+    if order.system_prompt is None:
+        return None
+    return prompt_state(
+        read_system_prompt(order.system_prompt),
+        weights,
+        adapter,
+        flags=_flags(planned),
+        llama_cpp=llama_cpp_pin().version,
+        store=Store(home()),
+        threads=order.threads or len(os.sched_getaffinity(0)),
+        progress=progress,
     )
 
 
@@ -369,7 +402,6 @@ def _model(planned: Planned, weights: Weights) -> BundledModel:
 
 def _evidence(
     order: Order,
-    planned: Planned,
     weights: Weights,
     adapter: AdapterWeights | None,
     measurement: Measurement | None,

@@ -30,6 +30,9 @@ _MIB = 1 << 20
 @click.option(
     "--ctx", "context_length", type=click.IntRange(min=16), help="Tokens of context; default 4096, or less."
 )
+@click.option(
+    "--system-prompt", type=click.Path(path_type=Path), help="A text; `run` begins with the state after it."
+)
 @click.option("--format", "form", type=click.Choice([form.value for form in Format]), default=Format.DIR.value)
 @click.option("--out", type=click.Path(path_type=Path), help="Where the bundle goes; default: its name, here.")
 @click.option("--device", default="local", help="Where to measure; only `local` until devices can be reached.")
@@ -55,6 +58,7 @@ def command(
     adapter_type: str | None,
     converter: str,
     context_length: int | None,
+    system_prompt: Path | None,
     form: str,
     out: Path | None,
     device: str,
@@ -79,7 +83,8 @@ def command(
         profile=profile, source=find_source(_required(model)), quant=Quant(quant) if quant else None,
         tuning=tuning_of(imatrix, calibration, tensor_types),
         adapter=adapter_of(adapter, merge, adapter_type, Converter(converter)), converter=Converter(converter),
-        context=context_length, format=Format(form), out=out, offline=offline, allow_over_3b=allow_over_3b,
+        context=context_length, system_prompt=system_prompt, format=Format(form), out=out,
+        offline=offline, allow_over_3b=allow_over_3b,
         force=force, threads=threads, measure=not no_bench, measure_again=measure_again,
     )  # fmt: skip
     output = output_of(context)

@@ -21,6 +21,8 @@ SCRIPTS = ("bench", "run", "selftest")
 LICENCES = "LICENSES"
 ADAPTER = "model/adapter.gguf"
 """Where an adapter lies that is not merged into the weights."""
+STATE = "state/prefix.bin"
+SYSTEM_PROMPT = "state/system.txt"
 OVER_3B = 3_000_000_000
 MANIFEST_LIMIT = 16 << 20
 """Bytes; a manifest names a few dozen files, and one that is larger is no manifest."""
@@ -214,6 +216,14 @@ class PredictedMemory:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class PromptState:
+    """What the model's memory holds after a system prompt: tokens, and the commit of the llama.cpp that made it."""
+
+    tokens: int
+    commit: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class BundleFacts:
     """What the maker knows of a bundle before its files are written.
 
@@ -230,6 +240,7 @@ class BundleFacts:
     flags: RuntimeFlags
     provenance: Provenance
     adapter: BundledAdapter | None = None
+    state: PromptState | None = None
     plan: PredictedMemory | None = None
     runtime: RuntimeKind = RuntimeKind.HOST
     sample_prompt: str = "Say hello."

@@ -17,6 +17,7 @@ from edgepack.domain.bundle import (
     PinnedSource,
     PredictedMemory,
     ProfileRef,
+    PromptState,
     Provenance,
     RuntimeKind,
     is_path,
@@ -43,6 +44,7 @@ def _manifest_values(manifest: Manifest) -> dict[str, object]:
     pin = facts.provenance.llama_cpp
     # Absent where there is nothing to say: what bundles said before there were any, they say still.
     adapter = {"adapter": _adapter_values(facts.adapter, manifest.adapter)} if facts.adapter else {}
+    state = {"state": {"tokens": facts.state.tokens, "commit": facts.state.commit}} if facts.state else {}
     upstream = facts.provenance.converter is not Converter.EDGEPACK
     converter = {"converter": facts.provenance.converter} if upstream else {}
     return {
@@ -61,6 +63,7 @@ def _manifest_values(manifest: Manifest) -> dict[str, object]:
         "quantization": facts.quantization,
         "weights": _file_values(manifest.weights),
         **adapter,
+        **state,
         "profile": {"name": facts.profile.name, "digest": facts.profile.digest},
         "flags": flags_values(facts.flags),
         "runtime": facts.runtime,
@@ -225,6 +228,7 @@ def _facts(table: Table, adapter: BundledAdapter | None) -> BundleFacts:
         flags=read_flags(table.table("flags")),
         provenance=_provenance(table.table("provenance")),
         adapter=adapter,
+        state=_state(table.table_or_none("state")),
         plan=_plan(table.table_or_none("plan")),
         runtime=table.choice("runtime", RuntimeKind),
         sample_prompt=prompt,
@@ -242,6 +246,16 @@ def _model(table: Table) -> BundledModel:
     )
     table.finish()
     return model
+
+
+def _state(table: Table | None) -> PromptState | None:
+    if table is None:
+        return None
+    state = PromptState(tokens=table.whole("tokens", least=1), commit=table.text("commit"))
+    if not is_safe_name(state.commit):
+        table.fail("commit", "expected letters and digits")
+    table.finish()
+    return state
 
 
 def _origin(table: Table) -> str:

@@ -128,7 +128,7 @@ def generate_each(
     """
     refuse_encoder(model)
     for prompt in prompts:
-        tokens = _prompt_tokens(model, prompt)
+        tokens = prompt_tokens(model, prompt)
         limit = _context_limit(model)
         if not 0 < len(tokens) < limit:
             raise BadInputError(
@@ -188,7 +188,7 @@ def _ending(model: OpenModel, token: int, count: int, room: int, max_tokens: int
     return Ending.CONTEXT_FULL if count >= room else None
 
 
-def _prompt_tokens(model: OpenModel, prompt: str) -> tuple[int, ...]:
+def prompt_tokens(model: OpenModel, prompt: str) -> tuple[int, ...]:
     tokens = tokens_of(model, prompt, add_special=True, parse_special=True)
     bos = model.native.llama_vocab_bos(model.vocabulary)
     # Chat templates begin with it themselves; twice is not what the model was trained on.

@@ -20,9 +20,10 @@ class ChatMessage:
     content: str
 
 
-def chat_prompt(weights: Path, messages: Sequence[ChatMessage]) -> str:
+def chat_prompt(weights: Path, messages: Sequence[ChatMessage], *, now: datetime | None = None) -> str:
     """The prompt that the GGUF's own template makes of `messages`, up to where the assistant begins to speak.
 
+    `now` is the time that the template sees, if it asks.
     Raises BadInputError where the GGUF has no template, or the template refuses the messages.
     """
     with opened(weights, vocabulary_only=True) as model:
@@ -34,13 +35,15 @@ def chat_prompt(weights: Path, messages: Sequence[ChatMessage]) -> str:
             )
         native, vocabulary = model.native, model.vocabulary
         return render(
-            raw.decode(errors="replace"), messages, where=str(weights),
+            raw.decode(errors="replace"), messages, where=str(weights), now=now,
             bos=_text(model, native.llama_vocab_bos(vocabulary)),
             eos=_text(model, native.llama_vocab_eos(vocabulary)),
         )  # fmt: skip
 
 
-def render(template: str, messages: Sequence[ChatMessage], *, where: str, bos: str, eos: str) -> str:
+def render(
+    template: str, messages: Sequence[ChatMessage], *, where: str, bos: str, eos: str, now: datetime | None = None
+) -> str:
     """Render a chat template; `where` names its origin in errors."""
     from jinja2 import TemplateError
     from jinja2.exceptions import SecurityError
@@ -50,7 +53,7 @@ def render(template: str, messages: Sequence[ChatMessage], *, where: str, bos: s
         trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
     )
     environment.filters["tojson"] = _to_json
-    environment.globals |= {"raise_exception": _refuse, "strftime_now": _time}
+    environment.globals |= {"raise_exception": _refuse, "strftime_now": (now or datetime.now().astimezone()).strftime}
     try:
         return environment.from_string(template).render(
             messages=[{"role": message.role, "content": message.content} for message in messages],
@@ -67,10 +70,6 @@ def _refuse(message: str) -> NoReturn:
     from jinja2 import TemplateError
 
     raise TemplateError(message)
-
-
-def _time(form: str) -> str:
-    return datetime.now().astimezone().strftime(form)
 
 
 def _to_json(value: object, indent: int | None = None, ensure_ascii: bool = False) -> str:

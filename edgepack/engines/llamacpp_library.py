@@ -8,8 +8,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
-from edgepack.domain.bundle import CacheType
+from edgepack.domain.bundle import CacheType, FlashAttention, RuntimeFlags
 from edgepack.domain.errors import BadInputError, EdgepackError, NoSpaceError
 from edgepack.infra.load import keep_affinity
 
@@ -18,6 +19,8 @@ _CPU_DEVICE = 0  # GGML_BACKEND_DEVICE_TYPE_CPU
 _AUTO = -1  # LLAMA_FLASH_ATTN_TYPE_AUTO, llama-bench's default
 # ggml.h: enum ggml_type.
 _CACHE_TYPES = {CacheType.F32: 0, CacheType.F16: 1, CacheType.Q4_0: 2, CacheType.Q8_0: 8, CacheType.BF16: 30}
+# llama.h: enum llama_flash_attn_type.
+_FLASH_ATTENTION = {FlashAttention.AUTO: _AUTO, FlashAttention.OFF: 0, FlashAttention.ON: 1}
 _NO_MEMORY = re.compile(r"insufficient memory|out of memory|(failed to|unable to|cannot) allocate", re.IGNORECASE)
 
 _complaints: deque[str] = deque(maxlen=4)
@@ -117,14 +120,14 @@ def context(
     micro_batch: int = 512,
     sequences: int = 1,
     embeddings: bool = False,
-    cache_type: CacheType = CacheType.F16,
+    flags: RuntimeFlags | None = None,
     on_node: object | None = None,
 ) -> Iterator[int]:
     """A context of `tokens` tokens as llama-bench makes it, with a pool of threads, maybe pinned.
 
     Without a pool of its own, a build without OpenMP starts and joins threads for every single token. As many
     texts as `sequences` share the tokens; with `embeddings` it gives vectors, not logits; `on_node`
-    (ggml_backend_sched_eval_callback) hears of the graph's nodes.
+    (ggml_backend_sched_eval_callback) hears of the graph's nodes; `flags` are a runtime's whose memory it shall have.
     """
     native = model.native
     parameters = native.llama_context_default_params()
@@ -133,11 +136,12 @@ def context(
     parameters.n_ctx = tokens
     parameters.n_seq_max = sequences
     parameters.embeddings = embeddings
-    parameters.type_k = parameters.type_v = _CACHE_TYPES[cache_type]
     parameters.n_batch = batch
     parameters.n_ubatch = micro_batch
     parameters.n_threads = parameters.n_threads_batch = threads
     parameters.flash_attn_type = _AUTO
+    if flags is not None:
+        _shape_memory(parameters, flags)
     _complaints.clear()
     with _threadpool(native, threads, cpus) as pool:
         handle = native.llama_init_from_model(model.handle, parameters)
@@ -153,6 +157,13 @@ def context(
             yield handle
         finally:
             native.llama_free(handle)
+
+
+def _shape_memory(parameters: Any, flags: RuntimeFlags) -> None:
+    """What the form of the memory depends on, as llama-server has it with these flags."""
+    parameters.type_k, parameters.type_v = (_CACHE_TYPES[type] for type in flags.cache_types)
+    parameters.flash_attn_type = _FLASH_ATTENTION[flags.flash_attention]
+    parameters.swa_full = False
 
 
 def metadata(model: OpenModel, key: str) -> str | None:

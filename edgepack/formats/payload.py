@@ -12,7 +12,9 @@ from edgepack.domain.bundle import (
     MANIFEST,
     SBOM,
     SCRIPTS,
+    STATE,
     SUMS,
+    SYSTEM_PROMPT,
     BundleFacts,
     Manifest,
     PayloadFile,
@@ -84,22 +86,28 @@ def assemble(
     *,
     weights: Large,
     adapter: Large | None = None,
+    state: Large | None = None,
+    system_prompt: str = "",
     licences: Mapping[str, bytes],
     evidence: Mapping[str, bytes],
 ) -> Payload:
     """Every file of the bundle with its digest.
 
-    `adapter` is the one that `facts` name, unless it is merged. `licences` and `evidence` are bytes by file name.
+    `adapter` is the one that `facts` name, unless it is merged; `state` and `system_prompt` belong
+    together. `licences` and `evidence` are bytes by file name.
     Raises ValueError for names that no bundle can hold.
     """
     model = weights.source(f"model/{facts.name}.gguf")
     added = adapter.source(ADAPTER) if adapter else None
     draft = Manifest(facts=facts, weights=model.file, adapter=added.file if added else None, files=(model.file,))
     small = scripts(draft)
+    if facts.state:
+        small[SYSTEM_PROMPT] = system_prompt.encode()
     small[GOLDEN_TEXT] = golden_text(facts.sample_prompt).encode()
     small |= {f"{LICENCES}/{name}": content for name, content in licences.items()}
     small[SBOM] = sbom_json(draft).encode()
-    listed = sorted([model, *([added] if added else []), *_sources(small)], key=lambda source: source.file.path)
+    large = [model, *([added] if added else []), *([state.source(STATE)] if state else [])]
+    listed = sorted([*large, *_sources(small)], key=lambda source: source.file.path)
     manifest = replace(draft, files=tuple(source.file for source in listed))
     first = _source(MANIFEST, manifest_json(manifest).encode())
     sums = _sums(SUMS, [first, *listed])

@@ -3,7 +3,7 @@
 import re
 from importlib.resources import files
 
-from edgepack.domain.bundle import SCRIPTS, Manifest
+from edgepack.domain.bundle import SCRIPTS, STATE, Manifest
 from edgepack.domain.flags import bench_fixed_arguments, fixed_arguments, speculation_arguments
 
 GOLDEN_TOLERANCE = "0.05"
@@ -27,6 +27,11 @@ def scripts(manifest: Manifest) -> dict[str, bytes]:
         "BENCH_FLAGS": " ".join(bench_fixed_arguments(facts.flags)),
         "SPECULATION": " ".join(speculation_arguments(facts.flags)),
         "MICRO_BATCH": str(facts.flags.micro_batch),
+        "STATE": STATE if facts.state else "",
+        "STATE_TOKENS": str(facts.state.tokens) if facts.state else "0",
+        "STATE_COMMIT": facts.state.commit if facts.state else "",
+        "WEIGHTS_SIZE": str(manifest.weights.size),
+        "WEIGHTS_DIGEST": manifest.weights.sha256,
         "GOLDEN_TOLERANCE": GOLDEN_TOLERANCE,
         "PROMPT": _quoted(facts.sample_prompt),
         "NEED_KIB": str(-(-manifest.memory_needed // 1024)),
@@ -35,7 +40,7 @@ def scripts(manifest: Manifest) -> dict[str, bytes]:
 
 
 def _filled(text: str, values: dict[str, str]) -> str:
-    for part in ("prelude", "serving"):
+    for part in ("prelude", "serving", "restoring"):
         text = text.replace(f"@{part.upper()}@\n", _template(part))
     # One pass: a value that looks like a place to fill is not filled again.
     return re.sub(r"@([A-Z_]+)@", lambda place: values[place[1]], text)

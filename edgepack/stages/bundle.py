@@ -41,6 +41,10 @@ class BundleContents:
     weights_sha256: str | None = None
     adapter: Path | None = None
     """The GGUF of the adapter that `facts` name, unless it is merged."""
+    state: Path | None = None
+    """The prompt state that `facts` name."""
+    system_prompt: str = ""
+    """What it is the state after."""
     licence_files: tuple[Path, ...] = ()
     adapter_licence_files: tuple[Path, ...] = ()
     """Their names get `adapter-` before them."""
@@ -78,6 +82,7 @@ def _assembled(contents: BundleContents, progress: Progress) -> Payload:
         licences = {name: path.read_bytes() for name, path in _licence_names(contents)}
         weights = _large(contents.weights, contents.weights_sha256, progress)
         adapter = _large(contents.adapter, None, progress) if contents.adapter else None
+        state = _large(contents.state, None, progress) if contents.state else None
     except OSError as error:
         what = f"{error.filename}: cannot be read: {error.strerror}"
         raise BadInputError(what, hint="check the path and who may read it") from error
@@ -85,7 +90,13 @@ def _assembled(contents: BundleContents, progress: Progress) -> Payload:
         raise BadInputError(f"two licence files have one name in {LICENCES}/", hint="give them different names")
     try:
         return assemble(
-            contents.facts, weights=weights, adapter=adapter, licences=licences, evidence=contents.evidence
+            contents.facts,
+            weights=weights,
+            adapter=adapter,
+            state=state,
+            system_prompt=contents.system_prompt,
+            licences=licences,
+            evidence=contents.evidence,
         )
     except ValueError as error:
         raise BadInputError(str(error), hint="use letters, digits and ._+- only in names") from error

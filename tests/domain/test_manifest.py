@@ -15,6 +15,7 @@ from edgepack.domain.bundle import (
     BundleFacts,
     Manifest,
     PayloadFile,
+    PromptState,
     is_safe_name,
     is_safe_path,
     safe_name,
@@ -32,6 +33,7 @@ LORA = PayloadFile(path="model/adapter.gguf", size=4, sha256="d" * 64)
 WITH_ADAPTER = Manifest(
     facts=replace(FACTS, adapter=ADAPTER), weights=WEIGHTS, adapter=LORA, files=(LICENCE, LORA, WEIGHTS, RUN)
 )
+WITH_STATE = replace(MANIFEST, facts=replace(FACTS, state=PromptState(tokens=348, commit="0c1e570")))
 WITH_MERGED = replace(MANIFEST, facts=replace(FACTS, adapter=replace(ADAPTER, merged=True)))
 VALUES: dict[str, Any] = json.loads(manifest_json(MANIFEST))
 SCHEMA = Path(__file__).parents[2] / "docs" / "schemas" / "manifest.schema.json"
@@ -78,7 +80,7 @@ BY_UPSTREAM = replace(
 )
 
 
-@pytest.mark.parametrize("manifest", [WITH_ADAPTER, WITH_MERGED, BY_UPSTREAM])
+@pytest.mark.parametrize("manifest", [WITH_ADAPTER, WITH_MERGED, BY_UPSTREAM, WITH_STATE])
 def test_what_few_bundles_say_is_read_again_and_follows_the_schema(manifest: Manifest) -> None:
     text = manifest_json(manifest)
     assert parse_manifest(text) == manifest

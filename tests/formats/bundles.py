@@ -14,6 +14,7 @@ from edgepack.domain.bundle import (
     PinnedSource,
     PredictedMemory,
     ProfileRef,
+    PromptState,
     Provenance,
     RuntimeFlags,
 )
@@ -45,6 +46,7 @@ ADAPTER = BundledAdapter(
     name="tiny-lora", origin="directory:tiny-lora", checkpoint="f" * 64, merged=False,
     licence=LicenceName(name="mit", spdx=None),
 )  # fmt: skip
+SYSTEM_PROMPT = 'You are "tiny".\nBe brief.'
 EVIDENCE = {"measurement.json": b'{"tokens": 1}\n'}
 
 
@@ -61,6 +63,7 @@ def contents(
     weights: Path | None = None,
     adapter: Path | None = None,
     facts: BundleFacts = FACTS,
+    state: Path | None = None,
     evidence: Mapping[str, bytes] = EVIDENCE,
 ) -> BundleContents:
     """Contents whose files lie in `directory`; an adapter's facts are ADAPTER's."""
@@ -69,8 +72,11 @@ def contents(
     licence.write_text("Do as you like.\n")
     if adapter:
         facts = replace(facts, adapter=ADAPTER)
+    if state:
+        facts = replace(facts, state=PromptState(tokens=100, commit="0c1e570"))
     return BundleContents(
-        facts=facts, weights=weights, adapter=adapter, licence_files=(licence,), evidence=evidence,
+        state=state, system_prompt=SYSTEM_PROMPT if state else "", facts=facts,
+        weights=weights, adapter=adapter, licence_files=(licence,), evidence=evidence,
         adapter_licence_files=(licence,) if adapter else (),
     )  # fmt: skip
 
@@ -81,12 +87,13 @@ def make_bundle(
     *,
     weights: Path | None = None,
     adapter: Path | None = None,
+    state: Path | None = None,
     facts: BundleFacts = FACTS,
 ) -> Bundle:
     """A good bundle in `directory`/out, made from files beside it."""
     directory.mkdir(parents=True, exist_ok=True)
     name = facts.name + (".tar" if format is Format.TAR else "")
-    made = contents(directory, weights=weights, adapter=adapter, facts=facts)
+    made = contents(directory, weights=weights, adapter=adapter, state=state, facts=facts)
     return write_bundle(made, destination=directory / "out" / name, format=format, progress=Silent())
 
 

@@ -20,7 +20,7 @@ SHELLS = {
     if shutil.which(words[0])
 }
 SH = next(iter(SHELLS))
-TOOLS = ["awk", "cat", "dirname", "getconf", "grep", "nproc", "readlink", "sed", "sha256sum", "sleep", "tr"]
+TOOLS = ["awk", "cat", "dirname", "find", "getconf", "grep", "nproc", "readlink", "sed", "sha256sum", "sleep", "tr"]
 
 # Answers with what it was asked, so that the way there and back is seen.
 FAKE_SERVER = f"""#!{sys.executable}
@@ -434,6 +434,7 @@ def test_a_server_that_crashes_starts_again(shell: str, whole: Path, path: Path,
             (path / tool).symlink_to(shutil.which(tool) or pytest.skip(f"no {tool} here"))
     crashing = f"""#!/bin/sh
 case " $* " in *" --help "*) exit 0 ;; esac
+trap '' TERM
 echo x >>'{tmp_path}/starts'
 if [ "$(grep -c x '{tmp_path}/starts')" -gt 1 ]; then kill -TERM $PPID; fi
 exit 139
@@ -489,8 +490,61 @@ def test_a_runtime_that_reads_nothing_is_wrong(bundle: Path, path: Path, tmp_pat
     assert call(SH, tmp_path / "copy/selftest", path=path).returncode == 7
 
 
+# Takes a state as llama-server does; what it was asked goes into a file.
+FAKE_RESTORER = f"""#!{sys.executable}
+import os, sys
+if "--version" in sys.argv:
+    print("version: 0.5.0-dev (build 1, commit " + os.environ["COMMIT"] + ")")
+    sys.exit(0)
+if "--help" in sys.argv:
+    sys.exit(0)
+{FAKE_SERVER.partition(chr(10))[2]}"""
+
+
+@pytest.fixture(scope="module")
+def stateful(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle with a system prompt and what stands for its state."""
+    directory = tmp_path_factory.mktemp("with a state")
+    weights = write_tiny_gguf(directory / "tiny.gguf")
+    (directory / "prefix").write_bytes(b"state")
+    return make_bundle(directory, weights=weights, state=directory / "prefix", facts=with_prompt("Say hello.")).path
+
+
+@shells
+@pytest.mark.parametrize(("broken", "commit", "context", "why"), [
+    ("", "abcdef0", "128", "it is of llama.cpp 0c1e570, and "),
+    ("", "0c1e570", "64", "its 100 tokens need a context of more than 64"),
+    ("state/prefix.bin", "0c1e570", "128", "state/prefix.bin is damaged"),
+    ("model/tiny-q4_0-rpi5-8gb.gguf", "0c1e570", "128", "the weights are not those that it was computed with"),
+])  # fmt: skip
+def test_a_state_that_does_not_fit_is_left_out_with_the_reason(
+    shell: str, broken: str, commit: str, context: str, why: str, stateful: Path, path: Path, tmp_path: Path
+) -> None:
+    (path / "curl").symlink_to(shutil.which("curl") or pytest.skip("no curl here"))
+    shutil.copytree(stateful, tmp_path / "copy")
+    if broken:
+        with (tmp_path / "copy" / broken).open("ab") as file:
+            file.write(b"x")
+    program(path, "llama-server", FAKE_RESTORER)
+    done = call(shell, tmp_path / "copy/run", path=path, COMMIT=commit, EDGEPACK_CTX=context)
+    assert f"run: without the prompt state: {why}" in done.stderr
+    assert "--slot-save-path" not in done.stdout
+
+
+def test_a_program_is_given_the_system_prompt(stateful: Path, path: Path) -> None:
+    program(path, "llama-completion", FAKE_PROGRAM)
+    done = call(SH, stateful / "run", "x", path=path)
+    assert f"<-sysf><{stateful}/state/system.txt>" in done.stdout
+
+
+def test_the_bindings_are_given_the_system_prompt(stateful: Path, path: Path) -> None:
+    done = call(SH, stateful / "run", "Say hello.", path=path, EDGEPACK_PYTHON=sys.executable)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip().isalpha()
+
+
 @pytest.mark.parametrize("script", SCRIPTS)
-@pytest.mark.parametrize("which", ["bundle", "adapted"])
+@pytest.mark.parametrize("which", ["bundle", "adapted", "stateful"])
 def test_shellcheck_has_nothing_to_say(script: str, which: str, request: pytest.FixtureRequest) -> None:
     bundle: Path = request.getfixturevalue(which)
     if not shutil.which("shellcheck"):
