@@ -14,8 +14,8 @@ DEV     := $(VENV)/.dev
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: $(RUNTIME) ## Set up, build a bundle of the demo model for this machine, and let it answer
-	@$(BIN)/edgepack build --profile host --model demo --out build/demo
+demo: $(RUNTIME) ## Set up, build a bundle of the demo model for this machine (no native runtime: that takes minutes), and let it answer
+	@$(BIN)/edgepack build --profile host --model demo --runtime none --out build/demo
 	@echo; echo "==> ./build/demo/run \"dim the kitchen lamp to 30\""
 	@PATH="$(CURDIR)/$(BIN):$$PATH" ./build/demo/run "dim the kitchen lamp to 30"
 

@@ -12,6 +12,7 @@ from edgepack.domain.adapter import AdapterChoice, AdapterWeights
 from edgepack.domain.bundle import (
     BundledAdapter,
     BundledModel,
+    BundledRuntime,
     BundleFacts,
     Format,
     LicenceName,
@@ -25,6 +26,7 @@ from edgepack.domain.converter import Converter
 from edgepack.domain.errors import BadInputError, UsageError
 from edgepack.domain.measurement import Measurement, Workload
 from edgepack.domain.measurement_json import measurement_json, parse_measurement
+from edgepack.domain.native import NativeRuntime, RuntimeChoice
 from edgepack.domain.plan import Plan, choose, refuse_over_3b
 from edgepack.domain.profile import Profile, profile_toml
 from edgepack.domain.progress import Progress
@@ -53,6 +55,7 @@ from edgepack.stages.convert import (
 from edgepack.stages.fetch import fetch
 from edgepack.stages.golden import golden
 from edgepack.stages.imatrix import find_matrix
+from edgepack.stages.runtime import adopt_runtime, build_runtime
 from edgepack.stages.state import KeptState, prompt_state, read_system_prompt
 from edgepack.stages.upstream import open_upstream
 from edgepack.stages.verify import Verdict, verify
@@ -86,6 +89,8 @@ class Order:
     force: bool = False
     threads: int | None = None
     """Threads that convert; None: as many as this process may use."""
+    runtime: RuntimeChoice | Path = RuntimeChoice.BUILT
+    """The programs for the device: built, none, or those in a directory."""
     measure: bool = True
     measure_again: bool = False
 
@@ -148,6 +153,7 @@ def build(order: Order, progress: Progress) -> Built:
     """The whole way from an order to a verified bundle; what was done before is only looked up."""
     planned = prepare(order, progress)
     progress.step(f"chosen {planned.plan.chosen.title}: {planned.plan.reason}")
+    runtime = _runtime(planned, order, progress)
     weights = _weights(planned, order, progress)
     adapter = _adapter_weights(planned, order, progress)
     measurement = _measured(weights, adapter, order, progress) if order.measure else None
@@ -158,6 +164,7 @@ def build(order: Order, progress: Progress) -> Built:
             weights,
             adapter,
             _state(planned, weights, adapter, order, progress),
+            runtime,
             _evidence(order, weights, adapter, measurement, progress),
         ),
         destination=order.out or Path(planned.name + (".tar" if order.format is Format.TAR else "")),
@@ -260,6 +267,19 @@ def _weights(planned: Planned, order: Order, progress: Progress) -> Weights:
             assert_never(planned.material)
 
 
+def _runtime(planned: Planned, order: Order, progress: Progress) -> NativeRuntime | None:
+    wanted = planned.profile.runtime
+    match order.runtime:
+        case RuntimeChoice.NONE:
+            return None
+        case RuntimeChoice.BUILT:
+            return build_runtime(wanted, store=Store(home()), offline=order.offline, progress=progress)
+        case Path() as directory:
+            return adopt_runtime(directory, wanted)
+        case _:
+            assert_never(order.runtime)
+
+
 def _adapter_weights(planned: Planned, order: Order, progress: Progress) -> AdapterWeights | None:
     if planned.adapter is None or planned.adapter.choice.merge:
         return None
@@ -320,6 +340,7 @@ def _contents(
     weights: Weights,
     adapter: AdapterWeights | None,
     state: KeptState | None,
+    runtime: NativeRuntime | None,
     evidence: dict[str, bytes],
 ) -> BundleContents:
     facts = BundleFacts(
@@ -334,6 +355,7 @@ def _contents(
         provenance=Provenance(edgepack=__version__, llama_cpp=llama_cpp_pin(), converter=planned.converter),
         adapter=_bundled_adapter(planned.adapter) if planned.adapter else None,
         state=state.state if state else None,
+        native=_bundled_runtime(runtime) if runtime else None,
         plan=PredictedMemory(parts=planned.plan.chosen.memory.parts),
         sample_prompt=_sample_prompt(order),
     )
@@ -344,10 +366,15 @@ def _contents(
         adapter=adapter.path if adapter else None,
         state=state.path if state else None,
         system_prompt=state.system_prompt if state else "",
+        runtime=runtime,
         licence_files=planned.material.terms,
         adapter_licence_files=planned.adapter.checkpoint.terms if planned.adapter else (),
         evidence=evidence,
     )
+
+
+def _bundled_runtime(runtime: NativeRuntime) -> BundledRuntime:
+    return BundledRuntime(target=runtime.target, origin=runtime.origin, digest=runtime.digest)
 
 
 def _bundled_adapter(adapter: OpenedAdapter) -> BundledAdapter:

@@ -11,6 +11,7 @@ from edgepack.cli.tuning import tuning_of, tuning_options, types_data
 from edgepack.domain.bundle import Format
 from edgepack.domain.converter import Converter
 from edgepack.domain.errors import UsageError
+from edgepack.domain.native import RuntimeChoice
 from edgepack.domain.quant import Quant
 
 if TYPE_CHECKING:
@@ -36,6 +37,14 @@ _MIB = 1 << 20
 @click.option("--format", "form", type=click.Choice([form.value for form in Format]), default=Format.DIR.value)
 @click.option("--out", type=click.Path(path_type=Path), help="Where the bundle goes; default: its name, here.")
 @click.option("--device", default="local", help="Where to measure; only `local` until devices can be reached.")
+@click.option(
+    "--runtime",
+    metavar="build|none|DIR",
+    default=RuntimeChoice.BUILT.value,
+    show_default=True,
+    envvar="EDGEPACK_BUILD_RUNTIME",
+    help="llama.cpp's programs for the device: built from the pinned source, none, or those in DIR.",
+)
 @click.option("--threads", type=click.IntRange(min=1), help="Threads that convert; default: all.")
 @click.option("--offline", is_flag=True, help="Touch no network.")
 @click.option("--dry-run", is_flag=True, help="Plan only: fetch what the plan needs, make nothing.")
@@ -62,6 +71,7 @@ def command(
     form: str,
     out: Path | None,
     device: str,
+    runtime: str,
     threads: int | None,
     offline: bool,
     dry_run: bool,
@@ -85,7 +95,7 @@ def command(
         adapter=adapter_of(adapter, merge, adapter_type, Converter(converter)), converter=Converter(converter),
         context=context_length, system_prompt=system_prompt, format=Format(form), out=out,
         offline=offline, allow_over_3b=allow_over_3b,
-        force=force, threads=threads, measure=not no_bench, measure_again=measure_again,
+        runtime=_runtime_of(runtime), force=force, threads=threads, measure=not no_bench, measure_again=measure_again,
     )  # fmt: skip
     output = output_of(context)
     if dry_run:
@@ -95,6 +105,11 @@ def command(
     built = build(order, output)
     data = {"planned": _planned_data(built.planned), "built": _built_data(built)}
     output.result("build", data, lambda: _built_text(built))
+
+
+def _runtime_of(word: str) -> RuntimeChoice | Path:
+    """One of the choices, or a directory."""
+    return RuntimeChoice(word) if word in tuple(RuntimeChoice) else Path(word)
 
 
 def _required(model: str | None) -> str:

@@ -20,6 +20,7 @@ VERBS = {
     "model": "List or show the catalogue's models.",
     "fetch": "Bring a checkpoint into the store.",
     "convert": "Make one quantized GGUF from a checkpoint.",
+    "runtime": "Build llama.cpp's programs for a device.",
     "bench": "Measure tokens/s of a GGUF on this machine.",
     "verify": "Check every byte of a bundle, and run its model.",
     "cache": "List, explain or prune the store.",
