@@ -9,13 +9,13 @@ DEV     := $(VENV)/.dev
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help demo install test test-slow test-privileged check format vendor tools foreign oracle logits real-weights \
-        bench-convert bench-memory bench-speed bench-start bench-crash demo-models clean
+        bench-convert bench-memory bench-speed bench-start bench-state bench-crash test-served demo-models clean
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: $(RUNTIME) ## Set up, build a bundle of the demo model for this machine, and let it answer
-	@$(BIN)/edgepack build --profile host --model demo --out build/demo
+demo: $(RUNTIME) ## Set up, build a bundle of the demo model for this machine (no native runtime: that takes minutes), and let it answer
+	@$(BIN)/edgepack build --profile host --model demo --runtime none --out build/demo
 	@echo; echo "==> ./build/demo/run \"dim the kitchen lamp to 30\""
 	@PATH="$(CURDIR)/$(BIN):$$PATH" ./build/demo/run "dim the kitchen lamp to 30"
 
@@ -29,6 +29,9 @@ foreign: $(DEV) ## Fetch a userland of other architectures (Debian's, through ap
 
 test-slow: $(DEV) ## The tests that take minutes
 	$(BIN)/pytest -m slow
+
+test-served: $(DEV) ## What a bundle serves, by the openai client: RUNTIME_LLAMA=a static `llama` for this machine
+	EDGEPACK_TEST_RUNTIME="$(RUNTIME_LLAMA)" $(BIN)/pytest -m slow -s tests/test_served.py
 
 test-privileged: $(DEV) ## The tests that need root: full disks, memory limits
 	$(BIN)/pytest -m privileged
@@ -94,9 +97,8 @@ bench-speed: $(DEV) ## Our tokens/s against llama-bench's: the same file, build 
 bench-start: $(RUNTIME) ## How long `edgepack --help` takes
 	$(BIN)/python -m tests.bench.bench_start
 
-bench-tune: $(DEV) ## Tuned flags against llama.cpp's defaults: 4 models, 3 quantizations (RUNTIME_DIR=...; 25 minutes, a quiet machine)
-	$(BIN)/python -m tests.bench.bench_tune --models build/tune \
-	    --runtime "$${RUNTIME_DIR:-$$($(BIN)/python vendor/llama_cpp.py tools)}"
+bench-state: $(DEV) ## Time to first token with a bundle's prompt state and without: RUNTIME_LLAMA=a static `llama` for this machine
+	$(BIN)/python -m tests.bench.bench_state --llama "$(RUNTIME_LLAMA)"
 
 bench-crash: $(DEV) ## Kill a build at 50 random moments, and build again
 	$(BIN)/pytest -m slow tests/test_crash.py

@@ -12,6 +12,7 @@ from edgepack.domain.adapter import AdapterChoice, AdapterWeights
 from edgepack.domain.bundle import (
     BundledAdapter,
     BundledModel,
+    BundledRuntime,
     BundleFacts,
     Format,
     LicenceName,
@@ -25,12 +26,12 @@ from edgepack.domain.converter import Converter
 from edgepack.domain.errors import BadInputError, UsageError
 from edgepack.domain.measurement import Measurement, Workload
 from edgepack.domain.measurement_json import measurement_json, parse_measurement
+from edgepack.domain.native import NativeRuntime, RuntimeChoice
 from edgepack.domain.plan import Plan, choose, refuse_over_3b
 from edgepack.domain.profile import Profile, profile_toml
 from edgepack.domain.progress import Progress
 from edgepack.domain.quant import Quant
 from edgepack.domain.source import DemoSource, GgufSource, HubSource, Source
-from edgepack.domain.tuned import ChosenFlags
 from edgepack.domain.tuning import UNTUNED, Tuning
 from edgepack.domain.weights import Weights
 from edgepack.formats.golden import GOLDEN_LOSSES, golden_text
@@ -54,6 +55,7 @@ from edgepack.stages.convert import (
 from edgepack.stages.fetch import fetch
 from edgepack.stages.golden import golden
 from edgepack.stages.imatrix import find_matrix
+from edgepack.stages.runtime import adopt_runtime, build_runtime
 from edgepack.stages.state import KeptState, prompt_state, read_system_prompt
 from edgepack.stages.upstream import open_upstream
 from edgepack.stages.verify import Verdict, verify
@@ -85,10 +87,10 @@ class Order:
     offline: bool = False
     allow_over_3b: bool = False
     force: bool = False
-    flags: ChosenFlags | None = None
-    """What `edgepack tune` found; the context stays the plan's."""
     threads: int | None = None
     """Threads that convert; None: as many as this process may use."""
+    runtime: RuntimeChoice | Path = RuntimeChoice.BUILT
+    """The programs for the device: built, none, or those in a directory."""
     measure: bool = True
     measure_again: bool = False
 
@@ -151,9 +153,8 @@ def build(order: Order, progress: Progress) -> Built:
     """The whole way from an order to a verified bundle; what was done before is only looked up."""
     planned = prepare(order, progress)
     progress.step(f"chosen {planned.plan.chosen.title}: {planned.plan.reason}")
+    runtime = _runtime(planned, order, progress)
     weights = _weights(planned, order, progress)
-    if order.flags and order.flags.sha256 != weights.sha256:
-        progress.warn("--flags: they were searched for with other weights; what they gain with these nobody saw")
     adapter = _adapter_weights(planned, order, progress)
     measurement = _measured(weights, adapter, order, progress) if order.measure else None
     bundle = write_bundle(
@@ -163,6 +164,7 @@ def build(order: Order, progress: Progress) -> Built:
             weights,
             adapter,
             _state(planned, weights, adapter, order, progress),
+            runtime,
             _evidence(order, weights, adapter, measurement, progress),
         ),
         destination=order.out or Path(planned.name + (".tar" if order.format is Format.TAR else "")),
@@ -265,6 +267,19 @@ def _weights(planned: Planned, order: Order, progress: Progress) -> Weights:
             assert_never(planned.material)
 
 
+def _runtime(planned: Planned, order: Order, progress: Progress) -> NativeRuntime | None:
+    wanted = planned.profile.runtime
+    match order.runtime:
+        case RuntimeChoice.NONE:
+            return None
+        case RuntimeChoice.BUILT:
+            return build_runtime(wanted, store=Store(home()), offline=order.offline, progress=progress)
+        case Path() as directory:
+            return adopt_runtime(directory, wanted)
+        case _:
+            assert_never(order.runtime)
+
+
 def _adapter_weights(planned: Planned, order: Order, progress: Progress) -> AdapterWeights | None:
     if planned.adapter is None or planned.adapter.choice.merge:
         return None
@@ -325,6 +340,7 @@ def _contents(
     weights: Weights,
     adapter: AdapterWeights | None,
     state: KeptState | None,
+    runtime: NativeRuntime | None,
     evidence: dict[str, bytes],
 ) -> BundleContents:
     facts = BundleFacts(
@@ -335,11 +351,11 @@ def _contents(
         profile=ProfileRef(
             name=planned.profile.name, digest=sha256(profile_toml(planned.profile).encode()).hexdigest()
         ),
-        flags=_flags(order, planned),
-        tuned=order.flags.summary if order.flags else None,
+        flags=_flags(planned),
         provenance=Provenance(edgepack=__version__, llama_cpp=llama_cpp_pin(), converter=planned.converter),
         adapter=_bundled_adapter(planned.adapter) if planned.adapter else None,
         state=state.state if state else None,
+        native=_bundled_runtime(runtime) if runtime else None,
         plan=PredictedMemory(parts=planned.plan.chosen.memory.parts),
         sample_prompt=_sample_prompt(order),
     )
@@ -350,17 +366,15 @@ def _contents(
         adapter=adapter.path if adapter else None,
         state=state.path if state else None,
         system_prompt=state.system_prompt if state else "",
+        runtime=runtime,
         licence_files=planned.material.terms,
         adapter_licence_files=planned.adapter.checkpoint.terms if planned.adapter else (),
         evidence=evidence,
     )
 
 
-def _flags(order: Order, planned: Planned) -> RuntimeFlags:
-    """Those that were searched for, or the profile's big cores and llama.cpp's defaults."""
-    if order.flags is None:
-        return RuntimeFlags(context=planned.plan.context, threads=max(1, planned.profile.big_cores))
-    return replace(order.flags.flags, context=planned.plan.context)
+def _bundled_runtime(runtime: NativeRuntime) -> BundledRuntime:
+    return BundledRuntime(target=runtime.target, origin=runtime.origin, digest=runtime.digest)
 
 
 def _bundled_adapter(adapter: OpenedAdapter) -> BundledAdapter:
@@ -373,6 +387,10 @@ def _bundled_adapter(adapter: OpenedAdapter) -> BundledAdapter:
     )
 
 
+def _flags(planned: Planned) -> RuntimeFlags:
+    return RuntimeFlags(context=planned.plan.context, threads=max(1, planned.profile.big_cores))
+
+
 def _state(
     planned: Planned, weights: Weights, adapter: AdapterWeights | None, order: Order, progress: Progress
 ) -> KeptState | None:
@@ -382,7 +400,7 @@ def _state(
         read_system_prompt(order.system_prompt),
         weights,
         adapter,
-        flags=_flags(order, planned),
+        flags=_flags(planned),
         llama_cpp=llama_cpp_pin().version,
         store=Store(home()),
         threads=order.threads or len(os.sched_getaffinity(0)),
@@ -420,8 +438,6 @@ def _evidence(
     if measurement:
         record = json.dumps(measurement_json(measurement), indent=2, sort_keys=True)
         evidence["measurement.json"] = f"{record}\n".encode()
-    if order.flags:
-        evidence["tuning.json"] = order.flags.record.encode()
     return evidence
 
 

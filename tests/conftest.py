@@ -38,6 +38,8 @@ def vocabularies(llama_cpp: Path) -> Path:
 def own_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test reads or writes the user's store."""
     monkeypatch.setenv("EDGEPACK_HOME", str(tmp_path / "home"))
+    # Minutes of compiling, which tests of other things do not pay.
+    monkeypatch.setenv("EDGEPACK_BUILD_RUNTIME", "none")
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -10,6 +10,7 @@ import pytest
 from edgepack.cli.main import run
 from edgepack.domain.bundle import Format
 from edgepack.domain.errors import ExitCode, NothingFitsError, UsageError
+from edgepack.domain.native import RuntimeChoice
 from edgepack.domain.progress import Silent
 from edgepack.domain.quant import Quant
 from edgepack.domain.source import Source
@@ -46,7 +47,9 @@ def gguf(tmp_path: Path) -> Path:
 
 def order(model: str | Path, out: Path, form: Format = Format.DIR) -> Order:
     source: Source = find_source(str(model))
-    return Order(profile="rpi5", source=source, format=form, out=out, measure=False)
+    return Order(
+        profile="rpi5", source=source, format=form, out=out, measure=False, runtime=RuntimeChoice.NONE
+    )  # fmt: skip
 
 
 @contextmanager

@@ -8,9 +8,11 @@ import click
 
 from edgepack.cli.options import output_of, output_options
 from edgepack.cli.tables import aligned
+from edgepack.domain.device import Device, LocalDevice, parse_device
 from edgepack.domain.errors import UsageError
-from edgepack.domain.measurement import Measurement, Series, Workload
+from edgepack.domain.measurement import Measurement, Series, Sustained, Workload
 from edgepack.domain.measurement_json import measurement_json
+from edgepack.infra.library import load_profile
 
 _MOST_THREADS = 512  # ggml.h: GGML_MAX_N_THREADS
 
@@ -44,7 +46,19 @@ def _thread_counts(context: click.Context, parameter: click.Parameter, words: st
 )
 @click.option("-r", "--repeats", type=click.IntRange(1), default=5, show_default=True, help="Samples of each.")
 @click.option("--strict", is_flag=True, help="Exit with 6 rather than record an unstable measurement.")
-@click.option("--device", default="local", show_default=True, help="Where to run.")
+@click.option("--device", default="local", show_default=True, help="Where to run: local, ssh://HOST, adb://SERIAL.")
+@click.option("--profile", metavar="P", help="What the device should be; says where it differs.")
+@click.option(
+    "--runtime", type=click.Path(path_type=Path), help="Directory with llama or llama-bench for the device."
+)
+@click.option(
+    "--sustained",
+    metavar="[MINUTES]",
+    is_flag=False,
+    flag_value="10",
+    type=click.FloatRange(0, 24 * 60, min_open=True),
+    help="Decode on for so long, and tell what is left of the speed.  [10 without a number]",
+)
 @click.option("--out", type=click.Path(path_type=Path), help="Write the measurement, every sample in it, as JSON.")
 @output_options
 @click.pass_context
@@ -57,25 +71,38 @@ def command(
     repeats: int,
     strict: bool,
     device: str,
+    profile: str | None,
+    runtime: Path | None,
+    sustained: float | None,
     out: Path | None,
 ) -> None:
     """Measure tokens/s of the GGUF WEIGHTS, with llama-bench's loop and defaults.
 
     It waits a while for a quiet machine, tries numbers of threads, pins them to the big cores, and measures
-    again when other programs or a wide spread of samples spoil a series.
+    again when other programs or a wide spread of samples spoil a series. On another device, or with --runtime,
+    llama-bench itself does it.
     """
     from edgepack.engines.llamacpp import identify
-    from edgepack.stages.bench import bench
 
-    _check(prompt_tokens, generate_tokens, device, out)
+    _check(prompt_tokens, generate_tokens, out)
+    where = parse_device(device)
+    _check_runtime(where, runtime, {"--profile": profile, "--sustained": sustained})
     output = output_of(context)
     size = weights.stat().st_size if weights.is_file() else None
     with output.bar(f"sha256 of {weights.name}", size, "B") as bar:
         identified = identify(weights, advance=bar.advance)
-    measurement = bench(
-        identified, threads=threads, progress=output, strict=strict,
-        workload=Workload(prompt_tokens=prompt_tokens, generated_tokens=generate_tokens, repeats=repeats),
-    )  # fmt: skip
+    workload = Workload(prompt_tokens=prompt_tokens, generated_tokens=generate_tokens, repeats=repeats)
+    if runtime is None:
+        from edgepack.stages.bench import bench
+
+        measurement = bench(identified, threads=threads, progress=output, strict=strict, workload=workload)
+    else:
+        from edgepack.stages.device_bench import bench_device
+
+        measurement = bench_device(
+            where, identified, runtime=runtime, workload=workload, threads=threads, progress=output,
+            expected=load_profile(profile) if profile else None, sustained=sustained or 0.0, strict=strict,
+        )  # fmt: skip
     record = measurement_json(measurement)
     if out:
         _write(out, record)
@@ -85,11 +112,23 @@ def command(
     )  # fmt: skip
 
 
-def _check(prompt_tokens: int, generate_tokens: int, device: str, out: Path | None) -> None:
+def _check_runtime(device: Device, runtime: Path | None, others: dict[str, object]) -> None:
+    """Another device, and what only llama-bench does, need a runtime."""
+    if runtime is not None:
+        return
+    asked = [name for name, value in others.items() if value is not None]
+    if not isinstance(device, LocalDevice):
+        asked.insert(0, f"--device {device}")
+    if asked:
+        raise UsageError(
+            f"{asked[0]}: no runtime for it",
+            hint="give --runtime DIR, a directory with llama or llama-bench for that device",
+        )
+
+
+def _check(prompt_tokens: int, generate_tokens: int, out: Path | None) -> None:
     if not prompt_tokens and not generate_tokens:
         raise UsageError("-p 0 -n 0: nothing to measure", hint="leave out one of the two")
-    if device != "local":
-        raise UsageError(f"--device {device}: only local can be measured yet", hint="leave it out, or give local")
     if out and (out.is_dir() or not os.access(out.absolute().parent, os.W_OK)):
         raise UsageError(
             f"--out {out}: no file can be written there", hint="give the path of a file in a directory of yours"
@@ -119,6 +158,7 @@ def shown(measurement: Measurement, out: Path | None = None) -> str:
             [_row(series) for series in measurement.series],
             right=frozenset({1, 2, 3, 4}),
         ),
+        *_lasting(measurement.sustained),
         "",
         *_surroundings(measurement),
     ]
@@ -132,6 +172,16 @@ def _row(series: Series) -> tuple[str, ...]:
         series.name, str(series.threads), f"{series.median:,.2f}", f"± {series.spread / 2:.1%}",
         str(len(series.samples)),
     )  # fmt: skip
+
+
+def _lasting(sustained: Sustained | None) -> list[str]:
+    if sustained is None:
+        return []
+    return [
+        "",
+        f"sustained {sustained.samples[-1].at / 60:.1f} min: {sustained.first:,.2f} tokens/s in the first minute, "
+        f"{sustained.last:,.2f} in the last third ({sustained.ratio:.0%})",
+    ]
 
 
 def _surroundings(measurement: Measurement) -> list[str]:

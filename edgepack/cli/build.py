@@ -11,8 +11,8 @@ from edgepack.cli.tuning import tuning_of, tuning_options, types_data
 from edgepack.domain.bundle import Format
 from edgepack.domain.converter import Converter
 from edgepack.domain.errors import UsageError
+from edgepack.domain.native import RuntimeChoice
 from edgepack.domain.quant import Quant
-from edgepack.domain.tuned import ChosenFlags, parse_chosen
 
 if TYPE_CHECKING:
     from edgepack.domain.measurement import Measurement
@@ -38,9 +38,13 @@ _MIB = 1 << 20
 @click.option("--out", type=click.Path(path_type=Path), help="Where the bundle goes; default: its name, here.")
 @click.option("--device", default="local", help="Where to measure; only `local` until devices can be reached.")
 @click.option(
-    "--flags", "record", type=click.Path(path_type=Path, exists=True, dir_okay=False), metavar="FILE",
-    help="Start the model with what `edgepack tune --out FILE` found.",
-)  # fmt: skip
+    "--runtime",
+    metavar="build|none|DIR",
+    default=RuntimeChoice.BUILT.value,
+    show_default=True,
+    envvar="EDGEPACK_BUILD_RUNTIME",
+    help="llama.cpp's programs for the device: built from the pinned source, none, or those in DIR.",
+)
 @click.option("--threads", type=click.IntRange(min=1), help="Threads that convert; default: all.")
 @click.option("--offline", is_flag=True, help="Touch no network.")
 @click.option("--dry-run", is_flag=True, help="Plan only: fetch what the plan needs, make nothing.")
@@ -67,7 +71,7 @@ def command(
     form: str,
     out: Path | None,
     device: str,
-    record: Path | None,
+    runtime: str,
     threads: int | None,
     offline: bool,
     dry_run: bool,
@@ -91,7 +95,7 @@ def command(
         adapter=adapter_of(adapter, merge, adapter_type, Converter(converter)), converter=Converter(converter),
         context=context_length, system_prompt=system_prompt, format=Format(form), out=out,
         offline=offline, allow_over_3b=allow_over_3b,
-        flags=_flags_of(record), force=force, threads=threads, measure=not no_bench, measure_again=measure_again,
+        runtime=_runtime_of(runtime), force=force, threads=threads, measure=not no_bench, measure_again=measure_again,
     )  # fmt: skip
     output = output_of(context)
     if dry_run:
@@ -103,10 +107,9 @@ def command(
     output.result("build", data, lambda: _built_text(built))
 
 
-def _flags_of(record: Path | None) -> ChosenFlags | None:
-    if record is None:
-        return None
-    return parse_chosen(record.read_text(encoding="utf-8", errors="replace"), subject=str(record))
+def _runtime_of(word: str) -> RuntimeChoice | Path:
+    """One of the choices, or a directory."""
+    return RuntimeChoice(word) if word in tuple(RuntimeChoice) else Path(word)
 
 
 def _required(model: str | None) -> str:

@@ -20,8 +20,8 @@ VERBS = {
     "model": "List or show the catalogue's models.",
     "fetch": "Bring a checkpoint into the store.",
     "convert": "Make one quantized GGUF from a checkpoint.",
+    "runtime": "Build llama.cpp's programs for a device.",
     "bench": "Measure tokens/s of a GGUF on this machine.",
-    "tune": "Search the flags that run a GGUF fastest on a device.",
     "verify": "Check every byte of a bundle, and run its model.",
     "cache": "List, explain or prune the store.",
 }

@@ -19,6 +19,8 @@ EVIDENCE = "evidence"
 """The directory outside the payload; its own SHA256SUMS lies in it."""
 SCRIPTS = ("bench", "run", "selftest")
 LICENCES = "LICENSES"
+RUNTIME = "runtime"
+"""The directory of the native programs, where the bundle brings any."""
 ADAPTER = "model/adapter.gguf"
 """Where an adapter lies that is not merged into the weights."""
 STATE = "state/prefix.bin"
@@ -204,6 +206,15 @@ class Provenance:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class BundledRuntime:
+    """The programs in runtime/: which processor they are for, what they were made from, sha256 over them all."""
+
+    target: str
+    origin: str
+    digest: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class PredictedMemory:
     """Bytes that the model will need on the device, by part (`weights`, `kv_cache`, `compute`, …)."""
 
@@ -242,9 +253,8 @@ class BundleFacts:
     adapter: BundledAdapter | None = None
     state: PromptState | None = None
     plan: PredictedMemory | None = None
-    runtime: RuntimeKind = RuntimeKind.HOST
-    tuned: str | None = None
-    """What the flags gained where they were searched for, in one line; None where nobody searched."""
+    native: BundledRuntime | None = None
+    """The programs that the bundle brings; None where the device must have some."""
     sample_prompt: str = "Say hello."
     """What `verify` and `selftest` ask the model, on one line."""
 
@@ -254,10 +264,13 @@ class BundleFacts:
         for origin in (self.model.origin, *([self.adapter.origin] if self.adapter else [])):
             if is_path(origin):
                 raise ValueError(f"origin {origin!r} is a path of this machine, not a name")
-        if self.tuned is not None and (not self.tuned.isprintable() or not self.tuned.strip()):
-            raise ValueError(f"the gain {self.tuned!r} is not one line of text")
         if not self.sample_prompt.isprintable() or not self.sample_prompt.strip():
             raise ValueError(f"sample prompt {self.sample_prompt!r} is not one line of text")
+
+    @property
+    def runtime(self) -> RuntimeKind:
+        """Where `run` finds what runs the model."""
+        return RuntimeKind.BUNDLED if self.native else RuntimeKind.HOST
 
     @property
     def over_3b(self) -> bool:

@@ -10,6 +10,7 @@ from edgepack.domain.bundle import (
     SUMS,
     BundledAdapter,
     BundledModel,
+    BundledRuntime,
     BundleFacts,
     LicenceName,
     Manifest,
@@ -45,6 +46,7 @@ def _manifest_values(manifest: Manifest) -> dict[str, object]:
     # Absent where there is nothing to say: what bundles said before there were any, they say still.
     adapter = {"adapter": _adapter_values(facts.adapter, manifest.adapter)} if facts.adapter else {}
     state = {"state": {"tokens": facts.state.tokens, "commit": facts.state.commit}} if facts.state else {}
+    native = {"runtime_build": _native_values(facts.native)} if facts.native else {}
     upstream = facts.provenance.converter is not Converter.EDGEPACK
     converter = {"converter": facts.provenance.converter} if upstream else {}
     return {
@@ -66,8 +68,8 @@ def _manifest_values(manifest: Manifest) -> dict[str, object]:
         **state,
         "profile": {"name": facts.profile.name, "digest": facts.profile.digest},
         "flags": flags_values(facts.flags),
-        **({} if facts.tuned is None else {"tuned": facts.tuned}),
         "runtime": facts.runtime,
+        **native,
         "sample_prompt": facts.sample_prompt,
         "plan": facts.plan and {"predicted_bytes": dict(facts.plan.parts), "total_bytes": facts.plan.total},
         "provenance": {
@@ -93,6 +95,10 @@ def _adapter_values(adapter: BundledAdapter, file: PayloadFile | None) -> dict[s
         "merged": adapter.merged,
         "file": file and _file_values(file),
     }
+
+
+def _native_values(native: BundledRuntime) -> dict[str, object]:
+    return {"target": native.target, "origin": native.origin, "digest": native.digest}
 
 
 def _file_values(file: PayloadFile) -> dict[str, object]:
@@ -231,17 +237,21 @@ def _facts(table: Table, adapter: BundledAdapter | None) -> BundleFacts:
         adapter=adapter,
         state=_state(table.table_or_none("state")),
         plan=_plan(table.table_or_none("plan")),
-        runtime=table.choice("runtime", RuntimeKind),
-        tuned=_one_line_or_none(table, "tuned"),
+        native=_native(table),
         sample_prompt=prompt,
     )
 
 
-def _one_line_or_none(table: Table, key: str) -> str | None:
-    text = table.text_or_none(key)
-    if text is not None and not text.isprintable():
-        table.fail(key, "expected one line of text")
-    return text
+def _native(table: Table) -> BundledRuntime | None:
+    bundled = table.choice("runtime", RuntimeKind) is RuntimeKind.BUNDLED
+    inner = table.table_or_none("runtime_build")
+    if bundled != (inner is not None):
+        table.fail("runtime_build", "stands exactly where the runtime is bundled")
+    if inner is None:
+        return None
+    native = BundledRuntime(target=inner.text("target"), origin=inner.text("origin"), digest=_digest(inner, "digest"))
+    inner.finish()
+    return native
 
 
 def _model(table: Table) -> BundledModel:

@@ -173,6 +173,45 @@ class Conditions:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class TimedSample:
+    """One repeat of a sustained run."""
+
+    at: float
+    """Seconds from the run's beginning to this sample's end."""
+    seconds: float
+    celsius: float | None
+    """As it was read next after the sample."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sustained:
+    """Decoding without a pause, for minutes: what is left of the speed when the device is warm."""
+
+    tokens: int
+    threads: int
+    samples: tuple[TimedSample, ...]
+
+    @property
+    def first(self) -> float:
+        """Tokens/s of the first minute, or of the first sample where that took longer."""
+        return self._rate([sample for sample in self.samples if sample.at <= 60.0] or self.samples[:1])
+
+    @property
+    def last(self) -> float:
+        """Tokens/s of the last third of the time."""
+        begin = self.samples[-1].at * 2 / 3
+        return self._rate([sample for sample in self.samples if sample.at > begin])
+
+    @property
+    def ratio(self) -> float:
+        """The last third's speed as a share of the first minute's."""
+        return self.last / self.first
+
+    def _rate(self, samples: Sequence[TimedSample]) -> float:
+        return self.tokens * len(samples) / sum(sample.seconds for sample in samples)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Measurement:
     """A dated observation of one file on one machine: never an input of a cached step."""
 
@@ -191,6 +230,9 @@ class Measurement:
     rejected: tuple[Series, ...]
     """Series at `threads` that were not stable and were measured again."""
     unstable_because: tuple[str, ...]
+    device: str = "local"
+    """How it was reached: local, ssh or adb; never its address, which may name a person."""
+    sustained: Sustained | None = None
 
     @property
     def stable(self) -> bool:

@@ -13,6 +13,8 @@ from edgepack.domain.measurement import (
     Runtime,
     Sample,
     Series,
+    Sustained,
+    TimedSample,
     Workload,
 )
 from edgepack.domain.reading import Table
@@ -34,6 +36,8 @@ def measurement_json(measurement: Measurement) -> dict[str, object]:
         "series": [_series_json(series) for series in measurement.series],
         "sweep": [_series_json(series) for series in measurement.sweep],
         "rejected": [_series_json(series) for series in measurement.rejected],
+        "device": measurement.device,
+        "sustained": _sustained_json(measurement.sustained) if measurement.sustained else None,
     }
 
 
@@ -57,6 +61,8 @@ def parse_measurement(table: Mapping[str, object], *, subject: str = "measuremen
         sweep=tuple(_series(inner) for inner in top.tables("sweep")),
         rejected=tuple(_series(inner) for inner in top.tables("rejected")),
         unstable_because=top.texts("unstable_because"),
+        device=top.text_or_none("device") or "local",
+        sustained=_sustained(inner) if (inner := top.table_or_none("sustained")) else None,
     )
     if top.flag("stable") != measurement.stable:
         top.fail("stable", f"says {top.flag('stable')}, unstable_because says {measurement.stable}".lower())
@@ -91,6 +97,38 @@ def _series(table: Table) -> Series:
     )
     table.finish()
     return series
+
+
+def _sustained_json(sustained: Sustained) -> dict[str, object]:
+    return {
+        "tokens": sustained.tokens,
+        "threads": sustained.threads,
+        "tokens_per_second": {
+            "first_minute": round(sustained.first, 3),
+            "last_third": round(sustained.last, 3),
+            "ratio": round(sustained.ratio, 4),
+        },
+        "samples": [asdict(sample) for sample in sustained.samples],
+    }
+
+
+def _sustained(table: Table) -> Sustained:
+    table.table("tokens_per_second")
+    sustained = Sustained(
+        tokens=table.whole("tokens", least=1), threads=table.whole("threads", least=1),
+        samples=tuple(_timed_sample(inner) for inner in table.tables("samples", least=1)),
+    )  # fmt: skip
+    table.finish()
+    return sustained
+
+
+def _timed_sample(table: Table) -> TimedSample:
+    sample = TimedSample(
+        at=table.number("at", above=0), seconds=table.number("seconds", above=0),
+        celsius=table.number_or_none("celsius"),
+    )  # fmt: skip
+    table.finish()
+    return sample
 
 
 def _sample(table: Table) -> Sample:

@@ -127,6 +127,9 @@ def _read(model: OpenModel, handle: int, chunks: npt.NDArray[np.int32], collecto
     """Decode on a thread of its own: ^C is raised in the main one, and would be lost within a callback."""
     memory = model.native.llama_get_memory(handle)
     with _batch(model) as batch, ThreadPoolExecutor(1, thread_name_prefix="imatrix") as pool:
+        # A ^C while the pool starts its thread would leave that thread unknown to the pool, and so at work on a
+        # context that is freed: it is started with nothing to do.
+        pool.submit(int).result()
         for first in range(0, len(chunks), _SIDE_BY_SIDE):
             part = chunks[first : first + _SIDE_BY_SIDE]
             model.native.llama_memory_clear(memory, True)

@@ -10,6 +10,7 @@ from edgepack.domain.bundle import (
     EVIDENCE,
     LICENCES,
     MANIFEST,
+    RUNTIME,
     SBOM,
     SCRIPTS,
     STATE,
@@ -52,9 +53,10 @@ class Large:
     size: int
     sha256: str
 
-    def source(self, path: str) -> Source:
+    def source(self, path: str, *, executable: bool = False) -> Source:
         """The same file, for `path` in the bundle."""
-        return Source(file=PayloadFile(path=path, size=self.size, sha256=self.sha256), content=self.path)
+        file = PayloadFile(path=path, size=self.size, sha256=self.sha256, executable=executable)
+        return Source(file=file, content=self.path)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,13 +90,14 @@ def assemble(
     adapter: Large | None = None,
     state: Large | None = None,
     system_prompt: str = "",
+    programs: Mapping[str, Large] | None = None,
     licences: Mapping[str, bytes],
     evidence: Mapping[str, bytes],
 ) -> Payload:
     """Every file of the bundle with its digest.
 
-    `adapter` is the one that `facts` name, unless it is merged; `state` and `system_prompt` belong
-    together. `licences` and `evidence` are bytes by file name.
+    `adapter` is the one that `facts` name, unless it is merged; `state` and `system_prompt` belong together;
+    `programs` go into runtime/. `licences` and `evidence` are bytes by file name.
     Raises ValueError for names that no bundle can hold.
     """
     model = weights.source(f"model/{facts.name}.gguf")
@@ -106,7 +109,8 @@ def assemble(
     small[GOLDEN_TEXT] = golden_text(facts.sample_prompt).encode()
     small |= {f"{LICENCES}/{name}": content for name, content in licences.items()}
     small[SBOM] = sbom_json(draft).encode()
-    large = [model, *([added] if added else []), *([state.source(STATE)] if state else [])]
+    native = [file.source(f"{RUNTIME}/{name}", executable=True) for name, file in (programs or {}).items()]
+    large = [model, *([added] if added else []), *([state.source(STATE)] if state else []), *native]
     listed = sorted([*large, *_sources(small)], key=lambda source: source.file.path)
     manifest = replace(draft, files=tuple(source.file for source in listed))
     first = _source(MANIFEST, manifest_json(manifest).encode())

@@ -6,7 +6,15 @@ Fields follow https://cyclonedx.org/docs/1.6/json/.
 import json
 from urllib.parse import quote
 
-from edgepack.domain.bundle import BundledAdapter, BundleFacts, LicenceName, Manifest, PayloadFile, PinnedSource
+from edgepack.domain.bundle import (
+    BundledAdapter,
+    BundledRuntime,
+    BundleFacts,
+    LicenceName,
+    Manifest,
+    PayloadFile,
+    PinnedSource,
+)
 
 
 def sbom_json(manifest: Manifest) -> str:
@@ -18,6 +26,8 @@ def sbom_json(manifest: Manifest) -> str:
     components = [_model(facts, manifest.weights)]
     if facts.adapter:
         components.append(_adapter(facts.adapter, manifest.adapter))
+    if facts.native:
+        components.append(_native(facts.native, facts.provenance.llama_cpp))
     refs = [str(component["bom-ref"]) for component in components]
     document = {
         "bomFormat": "CycloneDX",
@@ -83,6 +93,22 @@ def _adapter(adapter: BundledAdapter, file: PayloadFile | None) -> dict[str, obj
     if licences := _licences(adapter.licence):
         component["licenses"] = licences
     return component
+
+
+def _native(native: BundledRuntime, source: PinnedSource) -> dict[str, object]:
+    """The programs in runtime/, all of one build."""
+    return {
+        "type": "application",
+        "bom-ref": "runtime",
+        "name": "llama.cpp",
+        "version": native.origin,
+        "licenses": [{"license": {"id": "MIT"}}],
+        "properties": _properties(
+            ("target", native.target),
+            ("digest", native.digest),
+            ("source", f"{source.name} {source.version} sha256 {source.sha256}"),
+        ),
+    }
 
 
 def _properties(*pairs: tuple[str, str]) -> list[dict[str, str]]:

@@ -80,7 +80,7 @@ class LoadMeter:
         return max(0.0, used - own) / seconds
 
     def _now(self) -> tuple[float, float, float] | None:
-        used = _busy_seconds(self._root, self._cpus)
+        used = busy_seconds(_text(self._root / "proc/stat") or "", self._cpus)
         return None if used is None else (used, self._own(), self._clock())
 
 
@@ -174,12 +174,13 @@ def keep_affinity() -> Iterator[None]:
         os.sched_setaffinity(0, before)
 
 
-def _busy_seconds(root: Path, cpus: Sequence[int] | None) -> float | None:
-    """Seconds that these CPUs computed since they started, stolen time (other virtual machines') included."""
+def busy_seconds(stat: str, cpus: Sequence[int] | None) -> float | None:
+    """Seconds that these CPUs computed since they started, by a /proc/stat, stolen time (other virtual
+    machines') included; None where it tells of none of them."""
     wanted = None if cpus is None else {f"cpu{cpu}" for cpu in cpus}
     ticks, seen = 0, False
-    for line in (_text(root / "proc/stat") or "").splitlines():
-        name, *fields = line.split()
+    for line in stat.splitlines():
+        name, *fields = line.split() or [""]
         if re.fullmatch(r"cpu\d+", name) and (wanted is None or name in wanted):
             counts = [int(field) for field in fields[:_GUEST]]
             ticks += sum(counts) - sum(counts[_IDLE : _IOWAIT + 1])

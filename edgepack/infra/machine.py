@@ -29,6 +29,12 @@ from edgepack.infra.process import run
 
 ROOT = Path("/")
 USABLE_SHARE = 0.75
+_BEYOND_LEVELS = {
+    Isa.AVX_VNNI: "avxvnni",
+    Isa.AVX512_VBMI: "avx512vbmi",
+    Isa.AVX512_VNNI: "avx512vnni",
+    Isa.AVX512_BF16: "avx512bf16",
+}
 
 # Shares of the fastest core's capacity or clock from which a core is big. A phone's mid cores have
 # 0.6 to 0.9 of its capacity, little ones 0.2 to 0.45; clocks say less, so only near ones are one kind.
@@ -253,7 +259,9 @@ def _target_cpu(architecture: str, isa: frozenset[Isa]) -> str:
             ("x86_64_v3", {Isa.AVX2, Isa.FMA, Isa.F16C, Isa.BMI2}),
             ("x86_64_v2", {Isa.SSE42}),
         )
-        return next((level for level, needed in levels if needed <= isa), "x86_64")
+        level = next((level for level, needed in levels if needed <= isa), "x86_64")
+        # Beyond its level, by the compilers' names: with them llama.cpp's integer kernels are several times faster.
+        return level + "".join(f"+{name}" for feature, name in _BEYOND_LEVELS.items() if feature in isa)
     if architecture == "aarch64" and {Isa.DOTPROD, Isa.FP16} <= isa:
         return "cortex_a76" + "".join(f"+{more}" for more in (Isa.I8MM, Isa.BF16) if more in isa)
     return "generic"

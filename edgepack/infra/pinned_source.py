@@ -1,8 +1,8 @@
-"""The pinned llama.cpp's conversion scripts: the checkout's, or unpacked from the pinned archive into the store."""
+"""The pinned llama.cpp's scripts and source: the checkout's, or unpacked from the pinned archive."""
 
 import shutil
-import sys
 import tarfile
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
 from edgepack.domain.bundle import PinnedSource
@@ -10,15 +10,15 @@ from edgepack.domain.errors import BadInputError, NetworkError
 from edgepack.domain.progress import Progress
 from edgepack.domain.step import Step
 from edgepack.infra.digests import sha256_of
+from edgepack.infra.packages import download
 from edgepack.infra.pins import llama_cpp_pin, vendor_directory
-from edgepack.infra.process import run
 from edgepack.infra.store import Store, home
 
 SCRIPT = "convert_hf_to_gguf.py"
 _ROOT = PurePosixPath("vendor/llama.cpp")
 _WANTED = ("conversion", "gguf-py")
 _LARGEST = 16 << 20
-"""Bytes of a script; the archive's largest has 200 kB."""
+"""Bytes of a file; the archive's largest has 15.8 MB, its largest script 200 kB."""
 
 
 def conversion_scripts(*, offline: bool, progress: Progress) -> Path:
@@ -34,11 +34,25 @@ def conversion_scripts(*, offline: bool, progress: Progress) -> Path:
 
     def make(place: Path) -> None:
         arrived = place / "arrived"
-        _unpack(_archive(pin, arrived, offline, progress), pin, place)
+        _unpack(_archive(pin, arrived, offline, progress), pin, place, _is_script)
         shutil.rmtree(arrived, ignore_errors=True)
 
     entry, _ = Store(home()).get_or_make(step, make)
     return entry.path / "llama.cpp"
+
+
+def llama_cpp_source(place: Path, *, offline: bool, progress: Progress) -> Path:
+    """The whole llama.cpp source to build from: the checkout's, or unpacked below the directory `place`.
+
+    Raises NetworkError where the archive is not here and cannot be had.
+    """
+    pin = llama_cpp_pin()
+    checkout = vendor_directory() / "cache" / _name(pin) / _ROOT
+    if (checkout / "CMakeLists.txt").is_file():
+        return checkout
+    progress.step(f"unpacking {pin.name} {pin.version}")
+    _unpack(_archive(pin, place / "arrived", offline, progress), pin, place, lambda _: True)
+    return place / "llama.cpp"
 
 
 def _name(pin: PinnedSource) -> str:
@@ -57,32 +71,15 @@ def _archive(pin: PinnedSource, arrived: Path, offline: bool, progress: Progress
             hint=f"run it once without --offline, or copy it to {home() / 'vendor'}",
         )
     progress.step(f"fetching {pin.name} {pin.version} (77 MB)")
-    _download(pin, arrived)
-    found = sha256_of(arrived / name) if (arrived / name).is_file() else "nothing"
-    if found != pin.sha256:
-        raise NetworkError(f"{name}: pinned is {pin.sha256}, what came is {found}", hint="check pip's index")
-    return arrived / name
+    return download(pin.name, pin.version, [pin.sha256], arrived, source=True)
 
 
-def _download(pin: PinnedSource, arrived: Path) -> None:
-    """By this interpreter's pip, from whatever index it is configured for."""
-    arrived.mkdir()
-    wanted = arrived / "requirements.txt"
-    wanted.write_text(f"{pin.name}=={pin.version} --hash=sha256:{pin.sha256}\n", encoding="ascii")
-    done = run([
-        sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps",
-        "--no-binary", pin.name, "--require-hashes", "--dest", arrived, "--requirement", wanted,
-    ])  # fmt: skip
-    if done.status:
-        said = done.stderr.strip().splitlines() or ["no reason given"]
-        raise NetworkError(
-            f"pip cannot fetch {pin.name} {pin.version}: {said[-1]}",
-            hint=f"check pip's index, or copy {_name(pin)}.tar.gz to {home() / 'vendor'}",
-        )
+def _is_script(inner: PurePosixPath) -> bool:
+    return inner.parts[0] in _WANTED or (len(inner.parts) == 1 and inner.name.startswith("convert_"))
 
 
-def _unpack(archive: Path, pin: PinnedSource, place: Path) -> None:
-    """The scripts alone: plain files below the one directory, and nothing that leads out of it."""
+def _unpack(archive: Path, pin: PinnedSource, place: Path, wanted: Callable[[PurePosixPath], bool]) -> None:
+    """Those wanted: plain files below llama.cpp's directory, and nothing that leads out of it."""
     root = PurePosixPath(_name(pin)) / _ROOT
     with tarfile.open(archive) as opened:
         for member in opened:
@@ -90,7 +87,7 @@ def _unpack(archive: Path, pin: PinnedSource, place: Path) -> None:
             if not member.isfile() or not path.is_relative_to(root) or ".." in path.parts:
                 continue
             inner = path.relative_to(root)
-            if inner.parts[0] in _WANTED or (len(inner.parts) == 1 and inner.name.startswith("convert_")):
+            if wanted(inner):
                 _write(opened, member, place / "llama.cpp" / inner)
 
 

@@ -6,7 +6,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,6 +67,8 @@ _LONGEST_COMPLAINT = 1 << 16
 """Bytes of stderr that are kept, the last ones."""
 _LOOK = 0.05
 """Seconds between two looks at whether a program has ended."""
+_GRACE = 10.0
+"""Seconds for a program to end that has closed its stdout."""
 
 
 class Running:
@@ -185,3 +187,28 @@ def start(arguments: Sequence[str | Path], *, environment: Mapping[str, str] | N
     except FileNotFoundError as error:
         raise ProgramMissing(str(arguments[0])) from error
     return Running(process)
+
+
+def follow(
+    arguments: Sequence[str | Path], *, on_line: Callable[[str], None], environment: Mapping[str, str] | None = None
+) -> Completed:
+    """Run a program to its end, telling `on_line` each line of its stdout as it comes.
+
+    It and all it started are killed when an exception, ^C among them, leaves here. `stdout` is its last 64 KiB.
+    Raises ProgramMissing.
+    """
+    running = start(arguments, environment=environment)
+    heard, rest = b"", b""
+    try:
+        running.end_input()
+        while not running.ended:
+            arrived = running.exchange(_LOOK)
+            heard = (heard + arrived)[-_LONGEST_COMPLAINT:]
+            *lines, rest = (rest + arrived).split(b"\n")
+            for line in lines:
+                on_line(line.decode(errors="replace"))
+    except BaseException:
+        running.finish(0)
+        raise
+    status = running.finish(_GRACE)
+    return Completed(status=status, stdout=heard.decode(errors="replace"), stderr=running.complaints)

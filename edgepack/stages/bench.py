@@ -7,7 +7,6 @@ from pathlib import Path
 from time import monotonic
 
 from edgepack.domain.adapter import AdapterWeights
-from edgepack.domain.errors import DeviceError
 from edgepack.domain.measurement import (
     BUSY_LIMIT,
     Conditions,
@@ -17,10 +16,10 @@ from edgepack.domain.measurement import (
     Series,
     Workload,
     best_threads,
-    instability,
     threads_to_try,
 )
 from edgepack.domain.progress import Progress
+from edgepack.domain.settling import Patience, counted, judged, settle
 from edgepack.domain.weights import Weights
 from edgepack.engines.llamacpp import OpenModel, measure_phase, opened, runtime
 from edgepack.infra.load import (
@@ -38,16 +37,6 @@ from edgepack.infra.load import (
     with_siblings,
 )
 from edgepack.infra.machine import big_cpus, host_profile, memory_available
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Patience:
-    """How long to wait for a quiet machine, and how often to try for a stable series."""
-
-    quiet_seconds: float = 20.0
-    look_seconds: float = 1.0
-    attempts: int = 3
-
 
 USUAL_PATIENCE = Patience()
 
@@ -103,7 +92,7 @@ def bench(
     with opened(weights.path, adapter=adapter.path if adapter else None) as model:
         sweep = _sweep(this, model, candidates, workload)
         chosen = best_threads(sweep) if sweep else candidates[0]
-        progress.step(f"measure with {_threads(chosen)}")
+        progress.step(f"measure with {counted(chosen)}")
         settled = [_settle(this, model, phase, workload, chosen) for phase in workload.phases]
         conditions = _conditions(this, before)
     series = tuple(kept for kept, _ in settled)
@@ -111,7 +100,7 @@ def bench(
         date=before.date, weights=_measured(weights, adapter), runtime=runtime(), conditions=conditions,
         workload=workload, threads=chosen, cpus=pinned, series=series, sweep=sweep,
         rejected=tuple(one for _, rejected in settled for one in rejected),
-        unstable_because=_judged(weights, series, strict, progress),
+        unstable_because=judged(weights.name, series, strict=strict, progress=progress),
     )  # fmt: skip
 
 
@@ -163,46 +152,21 @@ def _sweep(this: _Bench, model: OpenModel, candidates: Sequence[int], workload: 
 def _settle(
     this: _Bench, model: OpenModel, phase: Phase, workload: Workload, threads: int
 ) -> tuple[Series, tuple[Series, ...]]:
-    """The first stable series, or the least unstable of all attempts, and those not kept."""
-    tried: list[Series] = []
-    while True:
-        tried.append(_measure(this, model, phase, workload, threads))
-        reason = instability(tried[-1])
-        if reason is None:
-            return tried[-1], tuple(tried[:-1])
-        if len(tried) >= this.patience.attempts:
-            break
+    def calm(reason: str) -> bool:
         this.progress.step(f"measure again: {reason}")
-        if (_wait_for_quiet(this) or 0.0) > BUSY_LIMIT:
-            break  # it stays busy: another attempt would see the same
-    kept = min(tried, key=lambda series: series.spread)
-    return kept, tuple(series for series in tried if series is not kept)
+        return (_wait_for_quiet(this) or 0.0) <= BUSY_LIMIT
+
+    return settle(lambda: _measure(this, model, phase, workload, threads), attempts=this.patience.attempts, calm=calm)
 
 
 def _measure(this: _Bench, model: OpenModel, phase: Phase, workload: Workload, threads: int) -> Series:
-    label = f"{phase}{workload.tokens(phase)}, {_threads(threads)}"
+    label = f"{phase}{workload.tokens(phase)}, {counted(threads)}"
     meter = LoadMeter(this.watched, root=this.root)
     with this.progress.bar(label, workload.repeats, "sample") as bar:
         return measure_phase(
             model, phase, workload=workload, threads=threads, cpus=this.pinned,
             on_sample=lambda _phase, _sample: bar.advance(1), busy=meter.lap,
         )  # fmt: skip
-
-
-def _threads(count: int) -> str:
-    return f"{count} thread{'s' if count > 1 else ''}"
-
-
-def _judged(weights: Weights, series: Sequence[Series], strict: bool, progress: Progress) -> tuple[str, ...]:
-    reasons = tuple(reason for one in series if (reason := instability(one)))
-    if reasons and strict:
-        raise DeviceError(
-            f"{weights.name}: no stable measurement: {'; '.join(reasons)}",
-            hint="stop other programs and run it again, or leave out --strict for a record that says unstable",
-        )
-    for reason in reasons:
-        progress.warn(f"not stable: {reason}")
-    return reasons
 
 
 def _conditions(this: _Bench, before: _Before) -> Conditions:

@@ -10,6 +10,7 @@ from typing import assert_never
 
 from edgepack.domain.bundle import EVIDENCE, LICENCES, BundleFacts, Format, safe_name
 from edgepack.domain.errors import BadInputError, EdgepackError, NoSpaceError, UsageError
+from edgepack.domain.native import NativeRuntime
 from edgepack.domain.progress import Progress
 from edgepack.formats.directory import write_directory
 from edgepack.formats.opening import open_bundle, read_manifest
@@ -45,6 +46,8 @@ class BundleContents:
     """The prompt state that `facts` name."""
     system_prompt: str = ""
     """What it is the state after."""
+    runtime: NativeRuntime | None = None
+    """The programs that `facts` name."""
     licence_files: tuple[Path, ...] = ()
     adapter_licence_files: tuple[Path, ...] = ()
     """Their names get `adapter-` before them."""
@@ -95,6 +98,7 @@ def _assembled(contents: BundleContents, progress: Progress) -> Payload:
             adapter=adapter,
             state=state,
             system_prompt=contents.system_prompt,
+            programs=_programs(contents.runtime),
             licences=licences,
             evidence=contents.evidence,
         )
@@ -102,10 +106,17 @@ def _assembled(contents: BundleContents, progress: Progress) -> Payload:
         raise BadInputError(str(error), hint="use letters, digits and ._+- only in names") from error
 
 
+def _programs(runtime: NativeRuntime | None) -> dict[str, Large]:
+    files = runtime.files if runtime else ()
+    return {file.name: Large(path=file.path, size=file.size, sha256=file.sha256) for file in files}
+
+
 def _licence_names(contents: BundleContents) -> Iterator[tuple[str, Path]]:
     """Each licence file with the name that it gets."""
     yield from ((safe_name(path.name), path) for path in contents.licence_files)
     yield from ((safe_name(f"adapter-{path.name}"), path) for path in contents.adapter_licence_files)
+    if contents.runtime:
+        yield from ((safe_name(f"runtime-{path.name}"), path) for path in contents.runtime.licences)
 
 
 def _large(path: Path, sha256: str | None, progress: Progress) -> Large:

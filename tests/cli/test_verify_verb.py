@@ -23,7 +23,7 @@ def test_a_good_bundle_ends_with_0_and_says_what_it_is(bundle: Path, capsys: pyt
     assert run(["verify", str(bundle)]) == ExitCode.DONE
     shown = capsys.readouterr()
     assert f"{FACTS.name}: every byte is right" in shown.out
-    assert "checked   10 files" in shown.out
+    assert "checked   11 files" in shown.out
     assert f"prompt    {FACTS.sample_prompt}" in shown.out
     assert "answer    " in shown.out
     assert "checking every byte" in shown.err

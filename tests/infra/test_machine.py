@@ -133,7 +133,7 @@ def test_a_server_is_described_within_its_cgroup(server: Path) -> None:
     assert {"avx2", "fma", "f16c", "avx_vnni", "avx512_vbmi", "avx512_vnni", "avx512_bf16", "amx_int8"} <= profile.isa
     assert profile.ram.gib.value == 6.0
     assert profile.memory_budget == int(4.5 * 2**30)
-    assert profile.runtime_target == "x86_64-linux-musl-x86_64_v4"
+    assert profile.runtime_target == "x86_64-linux-musl-x86_64_v4+avxvnni+avx512vbmi+avx512vnni+avx512bf16"
 
 
 def test_a_server_gives_one_cpu_a_core_and_no_more_than_its_quota(server: Path) -> None:

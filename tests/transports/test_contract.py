@@ -186,6 +186,8 @@ def test_a_file_that_does_not_fit_is_not_begun(device: Transport, lab: Lab, tmp_
     df = lab.home.parent / "bin" / "df"
     if not df.is_symlink():
         pytest.skip("busybox is not installed")
+    if device.run(["sh", "-c", "command -v df"]).stdout.strip() != str(df):
+        pytest.skip("this busybox's shell takes its own df before any on PATH")
     real = df.readlink()
     df.unlink()
     df.write_text("#!/bin/sh\necho Filesystem; echo /dev/sda 9 9 3000 99% /\n")

@@ -1,0 +1,87 @@
+"""The pinned compiler and build tools: their wheels kept in EDGEPACK_HOME/vendor, unpacked for one build."""
+
+import stat
+import zipfile
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from secrets import token_hex
+from shutil import rmtree
+
+from edgepack.domain.errors import BadInputError, NetworkError
+from edgepack.domain.progress import Progress
+from edgepack.infra.digests import sha256_of
+from edgepack.infra.packages import download
+from edgepack.infra.pins import PinnedTool, pinned_tools
+from edgepack.infra.store import home
+
+UNPACKED = 800_000_000
+"""Bytes that the tools take while a build runs, the compiler's own cache included."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Toolchain:
+    """Programs of one build, gone with its directory."""
+
+    zig: Path
+    cmake: Path
+    ninja: Path
+    licences: tuple[Path, ...]
+    """Of what the compiler links into programs: musl, libc++, compiler-rt."""
+
+
+def toolchain(place: Path, *, offline: bool, progress: Progress) -> Toolchain:
+    """Unpack the pinned tools below the directory `place`. Raises NetworkError where a wheel cannot be had."""
+    for tool in pinned_tools():
+        _unpack(_wheel(tool, offline, progress), place / tool.name)
+    zig = _program(place / "ziglang", "zig")
+    libraries = zig.parent / "lib"
+    texts = (libraries / "libc/musl/COPYRIGHT", libraries / "libcxx/LICENSE.TXT", zig.parent / "LICENSE")
+    return Toolchain(
+        zig=zig, cmake=_program(place / "cmake", "cmake"), ninja=_program(place / "ninja", "ninja"),
+        licences=tuple(text for text in texts if text.is_file()),
+    )  # fmt: skip
+
+
+def _wheel(tool: PinnedTool, offline: bool, progress: Progress) -> Path:
+    """The wheel for this machine, checked; kept, so that the next build needs no network."""
+    kept = home() / "vendor"
+    kept.mkdir(exist_ok=True)
+    for path in sorted(kept.glob(f"{tool.name}-{tool.version}-*.whl")):
+        if sha256_of(path) in tool.digests:
+            return path
+    if offline:
+        raise NetworkError(
+            f"{tool.name} {tool.version}: not here, and --offline",
+            hint=f"run it once without --offline, or copy its wheel to {kept}",
+        )
+    progress.step(f"fetching {tool.name} {tool.version}")
+    arriving = kept / f"arriving-{token_hex(4)}"
+    try:
+        wheel = download(tool.name, tool.version, tool.digests, arriving, source=False)
+        return wheel.replace(kept / wheel.name)
+    finally:
+        with suppress(FileNotFoundError):
+            rmtree(arriving)
+
+
+def _unpack(wheel: Path, place: Path) -> None:
+    """Plain files with their run bits, and nothing that leads out of `place`."""
+    with zipfile.ZipFile(wheel) as opened:
+        for member in opened.infolist():
+            path = PurePosixPath(member.filename)
+            mode = member.external_attr >> 16
+            if path.is_absolute() or ".." in path.parts or stat.S_ISLNK(mode):
+                raise BadInputError(
+                    f"{wheel.name}: {member.filename!r} leads out of it", hint="check vendor/pins.toml"
+                )
+            written = Path(opened.extract(member, place))
+            if mode & stat.S_IXUSR and not member.is_dir():
+                written.chmod(0o755)
+
+
+def _program(place: Path, name: str) -> Path:
+    found = sorted(path for path in place.rglob(name) if path.is_file() and path.stat().st_mode & stat.S_IXUSR)
+    if not found:
+        raise BadInputError(f"{place.name}'s wheel has no program {name}", hint="check vendor/pins.toml")
+    return found[0]

@@ -1,0 +1,65 @@
+"""A runtime of one's own, and the one that is built: for the profile's machine, kept, and never half."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from edgepack.domain.errors import BadInputError, NetworkError, UsageError
+from edgepack.domain.native import Program
+from edgepack.domain.profile import Runtime
+from edgepack.domain.progress import Silent
+from edgepack.infra.store import Store, home
+from edgepack.stages.runtime import adopt_runtime, build_runtime
+from tests.infra.test_elf import elf
+
+BOARD = Runtime(os="linux", abi="aarch64", target="aarch64-linux-musl", cpu="cortex_a76")
+
+
+def test_programs_of_ones_own_are_taken_by_name(tmp_path: Path) -> None:
+    for name in ("llama-server", "llama-bench", "llama-quantize"):
+        (tmp_path / name).write_bytes(elf(183))
+    runtime = adopt_runtime(tmp_path, BOARD)
+    assert [file.name for file in runtime.files] == ["llama-server", "llama-bench"]
+    assert runtime.origin == "given"
+    assert runtime.command(Program.COMPLETION) is None
+
+
+@pytest.mark.parametrize("content", [elf(62), elf(40, 32), b"#!/bin/sh\n"])
+def test_programs_for_another_machine_are_refused(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "llama").write_bytes(content)
+    with pytest.raises(BadInputError, match="the profile's is aarch64-linux-musl"):
+        adopt_runtime(tmp_path, BOARD)
+
+
+@pytest.mark.parametrize("place", ["", "nowhere"])
+def test_a_directory_without_programs_is_refused(place: str, tmp_path: Path) -> None:
+    with pytest.raises(BadInputError, match=r"no llama\.cpp programs here"):
+        adopt_runtime(tmp_path / place, BOARD)
+
+
+def test_without_a_network_and_tools_nothing_is_built_and_nothing_left() -> None:
+    with pytest.raises(NetworkError, match="not here, and --offline"):
+        build_runtime(BOARD, store=Store(home()), offline=True, progress=Silent())
+    assert not list((home() / "partial").iterdir())
+
+
+def test_a_mac_needs_a_build_of_its_own() -> None:
+    mac = Runtime(os="macos", abi="arm64", target="aarch64-macos", cpu="apple_m2")
+    with pytest.raises(UsageError, match="edgepack builds for"):
+        build_runtime(mac, store=Store(home()), offline=True, progress=Silent())
+
+
+@pytest.mark.slow
+def test_a_runtime_is_built_once_and_has_no_place_of_this_machine(tmp_path: Path, llama_cpp: Path) -> None:
+    """The real build, some minutes; the second asking takes what the first made."""
+    made = build_runtime(BOARD, store=Store(home()), offline=False, progress=Silent())
+    again = build_runtime(BOARD, store=Store(home()), offline=True, progress=Silent())
+    assert made == again
+    (program,) = made.files
+    content = program.path.read_bytes()
+    for place in (str(home()), str(llama_cpp), str(tmp_path)):
+        assert place.encode() not in content
+    assert program.size < 15_000_000
+    assert {"llama.cpp-LICENSE", "musl-COPYRIGHT", "libcxx-LICENSE.TXT"} <= {text.name for text in made.licences}
+    shutil.rmtree(home() / "store")
