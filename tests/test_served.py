@@ -16,6 +16,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 
+from edgepack.domain.native import RuntimeChoice
 from edgepack.domain.progress import Silent
 from edgepack.domain.quant import Quant
 from edgepack.pipeline import Order, build
@@ -42,7 +43,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.setenv("EDGEPACK_HOME", str(place / "home"))
         order = Order(
             profile="host", source=find_source("demo"), quant=Quant.Q8_0, measure=False,
-            system_prompt=place / "system.txt", out=place / "bundle",
+            runtime=RuntimeChoice.NONE, system_prompt=place / "system.txt", out=place / "bundle",
         )  # fmt: skip
         build(order, Silent())
     return with_runtime(place / "bundle", Path(said))
