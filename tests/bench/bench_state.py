@@ -49,8 +49,8 @@ def make(scratch: Path, arguments: argparse.Namespace) -> Path:
     weights = write_random(scratch / "random-q4_0.gguf")
     (scratch / "system.txt").write_text("the cat sat on a mat " * (arguments.tokens // 20))
     edgepack([
-        "build", "--profile", "host", "--model", str(weights), "--ctx", "2048", "--no-bench", "--force", "--runtime", "none",
-        "--system-prompt", str(scratch / "system.txt"), "--out", str(scratch / "bundle"),
+        "build", "--profile", "host", "--model", str(weights), "--ctx", "2048", "--no-bench", "--force",
+        "--runtime", "none", "--system-prompt", str(scratch / "system.txt"), "--out", str(scratch / "bundle"),
     ])  # fmt: skip
     return with_runtime(scratch / "bundle", arguments.llama)
 
