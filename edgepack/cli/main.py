@@ -23,6 +23,7 @@ VERBS = {
     "runtime": "Build llama.cpp's programs for a device.",
     "bench": "Measure tokens/s of a GGUF on this machine.",
     "verify": "Check every byte of a bundle, and run its model.",
+    "deploy": "Bring a bundle to a device, test it there, and switch to it.",
     "cache": "List, explain or prune the store.",
 }
 

@@ -15,8 +15,8 @@ from subprocess import PIPE, Popen, run
 from tests.fakes.sshd import Unavailable
 
 _CACHE = Path(__file__).parents[2] / "vendor" / "cache" / "foreign"
-BUSYBOX_FILLS = ("dd", "stty", "df", "find")
-"""What Android's toybox has and Debian's has not, or not in full."""
+BUSYBOX_FILLS = ("awk", "dd", "df", "expr", "find", "grep", "sort", "stty", "tr")
+"""What Android has and Debian's toybox has not, or not in full."""
 _PACKAGES = ("busybox-static", "mksh", "toybox", "libc6", "libcrypt1")
 _MASK = r"\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\xff"
 _BUILDING = """
