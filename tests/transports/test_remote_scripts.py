@@ -37,7 +37,7 @@ def test_shellcheck_finds_nothing(script: Path) -> None:
 
 
 def test_there_are_scripts() -> None:
-    assert {path.stem for path in SCRIPTS} == {"guard", "hello", "releases", "settle", "survey"}
+    assert {path.stem for path in SCRIPTS} == {"facts", "guard", "hello", "releases", "settle", "survey", "timed"}
 
 
 @pytest.mark.parametrize("shell", SHELLS)
