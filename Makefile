@@ -9,7 +9,7 @@ DEV     := $(VENV)/.dev
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help demo install test test-slow test-privileged check format vendor tools foreign oracle logits real-weights \
-        bench-convert bench-memory bench-speed bench-start bench-state bench-crash test-served demo-models clean
+        bench-convert bench-memory bench-speed bench-start bench-state bench-tune bench-crash test-served demo-models clean
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -99,6 +99,10 @@ bench-start: $(RUNTIME) ## How long `edgepack --help` takes
 
 bench-state: $(DEV) ## Time to first token with a bundle's prompt state and without: RUNTIME_LLAMA=a static `llama` for this machine
 	$(BIN)/python -m tests.bench.bench_state --llama "$(RUNTIME_LLAMA)"
+
+bench-tune: $(DEV) ## Tuned flags against llama.cpp's defaults: 4 models, 3 quantizations (RUNTIME_DIR=...; 25 minutes, a quiet machine)
+	$(BIN)/python -m tests.bench.bench_tune --models build/tune \
+	    --runtime "$${RUNTIME_DIR:-$$($(BIN)/python vendor/llama_cpp.py tools)}"
 
 bench-crash: $(DEV) ## Kill a build at 50 random moments, and build again
 	$(BIN)/pytest -m slow tests/test_crash.py

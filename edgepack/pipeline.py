@@ -32,6 +32,7 @@ from edgepack.domain.profile import Profile, profile_toml
 from edgepack.domain.progress import Progress
 from edgepack.domain.quant import Quant
 from edgepack.domain.source import DemoSource, GgufSource, HubSource, Source
+from edgepack.domain.tuned import ChosenFlags
 from edgepack.domain.tuning import UNTUNED, Tuning
 from edgepack.domain.weights import Weights
 from edgepack.formats.golden import GOLDEN_LOSSES, golden_text
@@ -87,6 +88,8 @@ class Order:
     offline: bool = False
     allow_over_3b: bool = False
     force: bool = False
+    flags: ChosenFlags | None = None
+    """What `edgepack tune` found; the context stays the plan's."""
     threads: int | None = None
     """Threads that convert; None: as many as this process may use."""
     runtime: RuntimeChoice | Path = RuntimeChoice.BUILT
@@ -155,6 +158,8 @@ def build(order: Order, progress: Progress) -> Built:
     progress.step(f"chosen {planned.plan.chosen.title}: {planned.plan.reason}")
     runtime = _runtime(planned, order, progress)
     weights = _weights(planned, order, progress)
+    if order.flags and order.flags.sha256 != weights.sha256:
+        progress.warn("--flags: they were searched for with other weights; what they gain with these nobody saw")
     adapter = _adapter_weights(planned, order, progress)
     measurement = _measured(weights, adapter, order, progress) if order.measure else None
     bundle = write_bundle(
@@ -351,7 +356,8 @@ def _contents(
         profile=ProfileRef(
             name=planned.profile.name, digest=sha256(profile_toml(planned.profile).encode()).hexdigest()
         ),
-        flags=_flags(planned),
+        flags=_flags(order, planned),
+        tuned=order.flags.summary if order.flags else None,
         provenance=Provenance(edgepack=__version__, llama_cpp=llama_cpp_pin(), converter=planned.converter),
         adapter=_bundled_adapter(planned.adapter) if planned.adapter else None,
         state=state.state if state else None,
@@ -377,6 +383,13 @@ def _bundled_runtime(runtime: NativeRuntime) -> BundledRuntime:
     return BundledRuntime(target=runtime.target, origin=runtime.origin, digest=runtime.digest)
 
 
+def _flags(order: Order, planned: Planned) -> RuntimeFlags:
+    """Those that were searched for, or the profile's big cores and llama.cpp's defaults."""
+    if order.flags is None:
+        return RuntimeFlags(context=planned.plan.context, threads=max(1, planned.profile.big_cores))
+    return replace(order.flags.flags, context=planned.plan.context)
+
+
 def _bundled_adapter(adapter: OpenedAdapter) -> BundledAdapter:
     return BundledAdapter(
         name=adapter.name,
@@ -385,10 +398,6 @@ def _bundled_adapter(adapter: OpenedAdapter) -> BundledAdapter:
         licence=LicenceName(name=adapter.licence, spdx=None),
         merged=adapter.choice.merge,
     )
-
-
-def _flags(planned: Planned) -> RuntimeFlags:
-    return RuntimeFlags(context=planned.plan.context, threads=max(1, planned.profile.big_cores))
 
 
 def _state(
@@ -400,7 +409,7 @@ def _state(
         read_system_prompt(order.system_prompt),
         weights,
         adapter,
-        flags=_flags(planned),
+        flags=_flags(order, planned),
         llama_cpp=llama_cpp_pin().version,
         store=Store(home()),
         threads=order.threads or len(os.sched_getaffinity(0)),
@@ -438,6 +447,8 @@ def _evidence(
     if measurement:
         record = json.dumps(measurement_json(measurement), indent=2, sort_keys=True)
         evidence["measurement.json"] = f"{record}\n".encode()
+    if order.flags:
+        evidence["tuning.json"] = order.flags.record.encode()
     return evidence
 
 

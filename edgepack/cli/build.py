@@ -13,6 +13,7 @@ from edgepack.domain.converter import Converter
 from edgepack.domain.errors import UsageError
 from edgepack.domain.native import RuntimeChoice
 from edgepack.domain.quant import Quant
+from edgepack.domain.tuned import ChosenFlags, parse_chosen
 
 if TYPE_CHECKING:
     from edgepack.domain.measurement import Measurement
@@ -45,6 +46,10 @@ _MIB = 1 << 20
     envvar="EDGEPACK_BUILD_RUNTIME",
     help="llama.cpp's programs for the device: built from the pinned source, none, or those in DIR.",
 )
+@click.option(
+    "--flags", "record", type=click.Path(path_type=Path, exists=True, dir_okay=False), metavar="FILE",
+    help="Start the model with what `edgepack tune --out FILE` found.",
+)  # fmt: skip
 @click.option("--threads", type=click.IntRange(min=1), help="Threads that convert; default: all.")
 @click.option("--offline", is_flag=True, help="Touch no network.")
 @click.option("--dry-run", is_flag=True, help="Plan only: fetch what the plan needs, make nothing.")
@@ -72,6 +77,7 @@ def command(
     out: Path | None,
     device: str,
     runtime: str,
+    record: Path | None,
     threads: int | None,
     offline: bool,
     dry_run: bool,
@@ -95,7 +101,8 @@ def command(
         adapter=adapter_of(adapter, merge, adapter_type, Converter(converter)), converter=Converter(converter),
         context=context_length, system_prompt=system_prompt, format=Format(form), out=out,
         offline=offline, allow_over_3b=allow_over_3b,
-        runtime=_runtime_of(runtime), force=force, threads=threads, measure=not no_bench, measure_again=measure_again,
+        runtime=_runtime_of(runtime), flags=_flags_of(record), force=force,
+        threads=threads, measure=not no_bench, measure_again=measure_again,
     )  # fmt: skip
     output = output_of(context)
     if dry_run:
@@ -110,6 +117,12 @@ def command(
 def _runtime_of(word: str) -> RuntimeChoice | Path:
     """One of the choices, or a directory."""
     return RuntimeChoice(word) if word in tuple(RuntimeChoice) else Path(word)
+
+
+def _flags_of(record: Path | None) -> ChosenFlags | None:
+    if record is None:
+        return None
+    return parse_chosen(record.read_text(encoding="utf-8", errors="replace"), subject=str(record))
 
 
 def _required(model: str | None) -> str:

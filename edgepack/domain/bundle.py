@@ -255,6 +255,8 @@ class BundleFacts:
     plan: PredictedMemory | None = None
     native: BundledRuntime | None = None
     """The programs that the bundle brings; None where the device must have some."""
+    tuned: str | None = None
+    """What the flags gained where they were searched for, in one line; None where nobody searched."""
     sample_prompt: str = "Say hello."
     """What `verify` and `selftest` ask the model, on one line."""
 
@@ -264,6 +266,8 @@ class BundleFacts:
         for origin in (self.model.origin, *([self.adapter.origin] if self.adapter else [])):
             if is_path(origin):
                 raise ValueError(f"origin {origin!r} is a path of this machine, not a name")
+        if self.tuned is not None and (not self.tuned.isprintable() or not self.tuned.strip()):
+            raise ValueError(f"the gain {self.tuned!r} is not one line of text")
         if not self.sample_prompt.isprintable() or not self.sample_prompt.strip():
             raise ValueError(f"sample prompt {self.sample_prompt!r} is not one line of text")
 

@@ -68,6 +68,7 @@ def _manifest_values(manifest: Manifest) -> dict[str, object]:
         **state,
         "profile": {"name": facts.profile.name, "digest": facts.profile.digest},
         "flags": flags_values(facts.flags),
+        **({} if facts.tuned is None else {"tuned": facts.tuned}),
         "runtime": facts.runtime,
         **native,
         "sample_prompt": facts.sample_prompt,
@@ -238,6 +239,7 @@ def _facts(table: Table, adapter: BundledAdapter | None) -> BundleFacts:
         state=_state(table.table_or_none("state")),
         plan=_plan(table.table_or_none("plan")),
         native=_native(table),
+        tuned=_one_line_or_none(table, "tuned"),
         sample_prompt=prompt,
     )
 
@@ -252,6 +254,13 @@ def _native(table: Table) -> BundledRuntime | None:
     native = BundledRuntime(target=inner.text("target"), origin=inner.text("origin"), digest=_digest(inner, "digest"))
     inner.finish()
     return native
+
+
+def _one_line_or_none(table: Table, key: str) -> str | None:
+    text = table.text_or_none(key)
+    if text is not None and not text.isprintable():
+        table.fail(key, "expected one line of text")
+    return text
 
 
 def _model(table: Table) -> BundledModel:

@@ -26,6 +26,7 @@ def scripts(manifest: Manifest) -> dict[str, bytes]:
         "FLAGS": " ".join(fixed_arguments(facts.flags)),
         "BENCH_FLAGS": " ".join(bench_fixed_arguments(facts.flags)),
         "SPECULATION": " ".join(speculation_arguments(facts.flags)),
+        "TUNED": f"# Flags found by edgepack tune: {facts.tuned}.\n" if facts.tuned else "",
         "MICRO_BATCH": str(facts.flags.micro_batch),
         "STATE": STATE if facts.state else "",
         "STATE_TOKENS": str(facts.state.tokens) if facts.state else "0",

@@ -1,0 +1,108 @@
+"""edgepack tune: the flags that run a GGUF fastest on a device, searched there."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from edgepack.cli.options import output_of, output_options
+from edgepack.cli.tables import aligned
+from edgepack.domain.bundle import CacheType
+from edgepack.domain.device import LocalDevice, parse_device
+from edgepack.domain.errors import UsageError
+from edgepack.domain.flags import server_arguments
+
+if TYPE_CHECKING:
+    from edgepack.domain.tuned import Tuned
+
+
+@click.command("tune")
+@click.argument("weights", type=click.Path(path_type=Path))
+@click.option("--device", default="local", show_default=True, help="Where to run.")
+@click.option(
+    "--runtime", type=click.Path(path_type=Path), metavar="DIR", required=True,
+    help="The directory of llama or llama-bench, built for the device.",
+)  # fmt: skip
+@click.option("--budget", type=click.IntRange(10, 3600), default=150, show_default=True, help="Seconds.")
+@click.option(
+    "-p", "--prompt-tokens", type=click.IntRange(1, 100_000), default=512, show_default=True, help="Of a request."
+)
+@click.option(
+    "-n", "--answer-tokens", type=click.IntRange(1, 100_000), default=128, show_default=True, help="Of a request."
+)
+@click.option(
+    "--allow-cache", "cache_types", multiple=True, type=click.Choice([CacheType.Q8_0.value, CacheType.Q4_0.value]),
+    help="Try a smaller KV cache too, which costs quality. Repeatable.",
+)  # fmt: skip
+@click.option(
+    "--allow-priority", "priorities", multiple=True, type=click.IntRange(1, 3),
+    help="Try real-time priorities too, which root alone may have. Repeatable.",
+)  # fmt: skip
+@click.option("--out", type=click.Path(path_type=Path), help="Write the record, every pair in it, as JSON.")
+@output_options
+@click.pass_context
+def command(
+    context: click.Context,
+    weights: Path,
+    device: str,
+    runtime: Path,
+    budget: int,
+    prompt_tokens: int,
+    answer_tokens: int,
+    cache_types: tuple[str, ...],
+    priorities: tuple[int, ...],
+    out: Path | None,
+) -> None:
+    """Search the flags that run the GGUF WEIGHTS fastest on a device, never slower than llama.cpp's defaults.
+
+    A change is kept only where it wins in alternation with what there was, beyond the noise; in the end all
+    of them together are compared with the defaults. `edgepack build --flags FILE` takes the record.
+    """
+    from edgepack.domain.measurement import Workload
+    from edgepack.domain.tuned import tuning_json
+    from edgepack.engines.llamacpp import identify
+    from edgepack.stages.trial import subject
+    from edgepack.stages.tune import tune
+    from edgepack.transports.opening import open_transport
+
+    output = output_of(context)
+    if not isinstance(parse_device(device), LocalDevice):
+        raise UsageError(f"--device {device}: only local can be tuned yet", hint="leave it out, or give local")
+    if out and not out.absolute().parent.is_dir():
+        raise UsageError(f"--out {out}: no such directory", hint="name a file in a directory that exists")
+    with open_transport(LocalDevice(), progress=output) as transport:
+        ready = subject(transport, identify(weights), runtime)
+        room = replace(ready.room, cache_types=tuple(map(CacheType, cache_types)), priorities=priorities)
+        tuned = tune(
+            replace(ready, room=room), budget=float(budget), progress=output,
+            workload=Workload(prompt_tokens=prompt_tokens, generated_tokens=answer_tokens),
+        )  # fmt: skip
+    record = tuning_json(tuned)
+    if out:
+        partial = out.with_name(f".{out.name}.part")
+        partial.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+        partial.replace(out)
+    output.result("tuning", record, lambda: _shown(tuned, out))
+
+
+def _shown(tuned: "Tuned", out: Path | None) -> str:
+    """The flags, what they gain, and what was tried."""
+    workload = tuned.workload
+    rows = [
+        (look.name, f"{look.request_ratio(workload):.3f}", str(len(look.pairs)), "kept" if look.kept else "")
+        for look in tuned.found.looks
+    ]
+    words = server_arguments(tuned.found.flags)[2:]
+    return "\n".join(
+        [
+            tuned.summary,
+            f"  {' '.join(words)}",
+            "",
+            aligned(("tried", "ratio", "pairs", ""), rows, right=frozenset({1, 2})),
+            *(f"  refused: {reason}" for reason in tuned.found.refused),
+            *(f"  no time left for: {axis}" for axis in tuned.found.left_out),
+            *([f"written to {out}"] if out else []),
+        ]
+    )
