@@ -273,14 +273,13 @@ def _weights(planned: Planned, order: Order, progress: Progress) -> Weights:
 
 
 def _runtime(planned: Planned, order: Order, progress: Progress) -> NativeRuntime | None:
-    wanted = planned.profile.runtime
     match order.runtime:
         case RuntimeChoice.NONE:
             return None
         case RuntimeChoice.BUILT:
-            return build_runtime(wanted, store=Store(home()), offline=order.offline, progress=progress)
+            return build_runtime(planned.profile, store=Store(home()), offline=order.offline, progress=progress)
         case Path() as directory:
-            return adopt_runtime(directory, wanted)
+            return adopt_runtime(directory, planned.profile.runtime)
         case _:
             assert_never(order.runtime)
 

@@ -5,7 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from edgepack.infra.store import home
+
 ROOT = Path(__file__).parent.parent
+USERS_STORE = home()
+"""Where the compiler is kept that an earlier build has fetched; tests read it, and nothing else of it."""
 
 
 @pytest.fixture(scope="session")

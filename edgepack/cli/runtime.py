@@ -28,7 +28,7 @@ def command(context: click.Context, profile: str, out: Path | None, offline: boo
     from edgepack.stages.runtime import build_runtime
 
     output = output_of(context)
-    runtime = build_runtime(load_profile(profile).runtime, store=Store(home()), offline=offline, progress=output)
+    runtime = build_runtime(load_profile(profile), store=Store(home()), offline=offline, progress=output)
     places = _copied(runtime, out) if out else [file.path for file in runtime.files]
     data = {
         "target": runtime.target,

@@ -1,14 +1,14 @@
 """The native runtime: llama.cpp's own programs for one processor; it neither builds nor runs them."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import sha256
 from pathlib import Path
 
 from edgepack.domain.errors import UsageError
-from edgepack.domain.profile import Runtime
+from edgepack.domain.profile import Isa, Runtime
 
 UNIFIED = "llama"
 """The one program that holds all others, each behind a word of its own."""
@@ -61,6 +61,8 @@ class NativeRuntime:
     files: tuple[RuntimeFile, ...]
     licences: tuple[Path, ...] = ()
     """Texts that travel with the programs."""
+    features: frozenset[Isa] | None = None
+    """What the compiler was free to use; None for a team's own build, of which nobody knows."""
 
     @property
     def digest(self) -> str:
@@ -93,6 +95,8 @@ class BuildTarget:
     """CMAKE_SYSTEM_PROCESSOR."""
     options: tuple[str, ...]
     """CMake options without which ggml would add instructions that the CPU lacks."""
+    flags: tuple[str, ...] = ()
+    """What else the compiler is told."""
 
     def __str__(self) -> str:
         return f"{self.triple}-{self.cpu}"
@@ -108,6 +112,8 @@ _CPU = re.compile(r"[a-z0-9_]+(?:[+-][a-z0-9_.]+)*")
 # ggml asks for AVX2 and the like by itself where it does not build for the machine it is built on.
 _BELOW_AVX2 = tuple(f"-DGGML_{name}=OFF" for name in ("AVX", "AVX2", "BMI2", "FMA", "F16C"))
 _NO_VECTORS = tuple(f"-DGGML_{name}=OFF" for name in ("RVV", "RV_ZFH", "RV_ZVFH", "RV_ZICBOP", "RV_ZIHINTPAUSE"))
+# clang says that it knows the vector intrinsics whether the CPU has vectors or not, and ggml believes it.
+_NO_INTRINSICS = "-U__riscv_v_intrinsic"
 _OLD_X86 = ("baseline", "generic", "x86_64", "x86_64_v2", "core2", "nehalem", "westmere", "silvermont", "goldmont")
 
 
@@ -119,18 +125,62 @@ def build_target(runtime: Runtime) -> BuildTarget:
             f"runtime {runtime.target} {runtime.cpu}: edgepack builds for {', '.join(_PROCESSORS)}",
             hint="bring a build of your own with --runtime DIR, or leave it out with --runtime none",
         )
-    return BuildTarget(
-        triple=runtime.target, cpu=runtime.cpu, processor=processor, options=_options(processor, runtime.cpu)
-    )
+    base, *features = re.split(r"[+-]", runtime.cpu)
+    options, flags = _options(processor, base, features)
+    return BuildTarget(triple=runtime.target, cpu=runtime.cpu, processor=processor, options=options, flags=flags)
 
 
-def _options(processor: str, cpu: str) -> tuple[str, ...]:
-    base, *features = re.split(r"[+-]", cpu)
+def _options(processor: str, base: str, features: list[str]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """CMake's and the compiler's."""
     if processor == "x86_64" and base in _OLD_X86:
-        return _BELOW_AVX2
+        return _BELOW_AVX2, ()
     if processor == "riscv64" and "v" not in features:
-        return _NO_VECTORS
-    return ()
+        return _NO_VECTORS, (_NO_INTRINSICS,)
+    return (), ()
+
+
+_MACROS = {
+    Isa.NEON: "__ARM_NEON",
+    Isa.DOTPROD: "__ARM_FEATURE_DOTPROD",
+    Isa.FP16: "__ARM_FEATURE_FP16_VECTOR_ARITHMETIC",
+    Isa.BF16: "__ARM_FEATURE_BF16_VECTOR_ARITHMETIC",
+    Isa.I8MM: "__ARM_FEATURE_MATMUL_INT8",
+    Isa.SVE: "__ARM_FEATURE_SVE",
+    Isa.SVE2: "__ARM_FEATURE_SVE2",
+    Isa.SME: "__ARM_FEATURE_SME",
+    Isa.SSE42: "__SSE4_2__",
+    Isa.AVX: "__AVX__",
+    Isa.AVX2: "__AVX2__",
+    Isa.BMI2: "__BMI2__",
+    Isa.FMA: "__FMA__",
+    Isa.F16C: "__F16C__",
+    Isa.AVX_VNNI: "__AVXVNNI__",
+    Isa.AVX512F: "__AVX512F__",
+    Isa.AVX512BW: "__AVX512BW__",
+    Isa.AVX512_VBMI: "__AVX512VBMI__",
+    Isa.AVX512_VNNI: "__AVX512VNNI__",
+    Isa.AVX512_BF16: "__AVX512BF16__",
+    Isa.AMX_INT8: "__AMX_INT8__",
+    Isa.RVV: "__riscv_v",
+}
+"""What a compiler defines where it may use an instruction set; ggml chooses its kernels by these."""
+
+
+def features_of(defines: str) -> frozenset[Isa]:
+    """The instruction sets among a compiler's predefined macros, as `cc -dM -E` prints them."""
+    names = {
+        line.split()[1] for line in defines.splitlines() if line.startswith("#define ") and len(line.split()) > 1
+    }
+    return frozenset(feature for feature, macro in _MACROS.items() if macro in names)
+
+
+def refuse_foreign_features(runtime: Runtime, features: Set[Isa], isa: Set[Isa]) -> None:
+    """Raises UsageError where programs with `features` would die on a CPU with `isa` alone."""
+    if foreign := sorted(features - isa):
+        raise UsageError(
+            f"runtime.cpu: {runtime.cpu} has {', '.join(foreign)}, which the profile's cpu.isa lacks",
+            hint="correct one of the two in the profile (docs/profiles.md)",
+        )
 
 
 def present(names: Iterable[str]) -> tuple[str, ...]:

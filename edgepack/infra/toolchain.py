@@ -36,7 +36,10 @@ def toolchain(place: Path, *, offline: bool, progress: Progress) -> Toolchain:
         _unpack(_wheel(tool, offline, progress), place / tool.name)
     zig = _program(place / "ziglang", "zig")
     libraries = zig.parent / "lib"
-    texts = (libraries / "libc/musl/COPYRIGHT", libraries / "libcxx/LICENSE.TXT", zig.parent / "LICENSE")
+    texts = (
+        libraries / "libc/musl/COPYRIGHT", libraries / "libcxx/LICENSE.TXT", libraries / "libunwind/LICENSE.TXT",
+        zig.parent / "LICENSE",
+    )  # fmt: skip
     return Toolchain(
         zig=zig, cmake=_program(place / "cmake", "cmake"), ninja=_program(place / "ninja", "ninja"),
         licences=tuple(text for text in texts if text.is_file()),

@@ -7,22 +7,33 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NoReturn
 
-from edgepack.domain.errors import BadInputError, EdgepackError
-from edgepack.domain.native import UNIFIED, BuildTarget, NativeRuntime, RuntimeFile, build_target, present
-from edgepack.domain.profile import Runtime
+from edgepack.domain.errors import BadInputError, EdgepackError, UsageError
+from edgepack.domain.native import (
+    UNIFIED,
+    BuildTarget,
+    NativeRuntime,
+    RuntimeFile,
+    build_target,
+    features_of,
+    present,
+    refuse_foreign_features,
+)
+from edgepack.domain.profile import Isa, Profile, Runtime
 from edgepack.domain.progress import Bar, Progress
 from edgepack.domain.step import Step
 from edgepack.infra.digests import sha256_of
 from edgepack.infra.elf import Machine, machine_of
 from edgepack.infra.pinned_source import llama_cpp_source
 from edgepack.infra.pins import llama_cpp_commit, llama_cpp_pin, pinned_tools
-from edgepack.infra.process import Completed, follow
+from edgepack.infra.process import Completed, follow, run
 from edgepack.infra.store import Store, home, require_space
 from edgepack.infra.toolchain import UNPACKED, Toolchain, toolchain
 
 _TOOL = "edgepack-runtime/1"
 _PROGRAMS = "programs"
 _LICENCES = "licences"
+_FEATURES = "features"
+"""A file that names what the compiler was free to use, a line each."""
 _BUILT_BYTES = 1_000_000_000
 """Objects and libraries of one build, removed with it."""
 _FLAGS = (
@@ -56,23 +67,26 @@ exec "{zig}" {language} -target {triple} -mcpu={cpu} \\
 _PLAIN = '#!/bin/sh\nexec "{zig}" {language} "$@"\n'
 
 
-def build_runtime(runtime: Runtime, *, store: Store, offline: bool, progress: Progress) -> NativeRuntime:
+def build_runtime(profile: Profile, *, store: Store, offline: bool, progress: Progress) -> NativeRuntime:
     """The unified program for a profile's processor: static, stripped, made once for each pin, target and flags.
 
-    Raises UsageError for a processor that no build is known for, NetworkError where pinned archives cannot be
-    had, NoSpaceError before the disk is full.
+    Raises UsageError for a processor that no build is known for, or that lacks what its programs would use;
+    NetworkError where pinned archives cannot be had, NoSpaceError before the disk is full.
     """
-    target = build_target(runtime)
+    target = build_target(profile.runtime)
     step = _step(target)
 
     def make(place: Path) -> None:
         require_space(place, UNPACKED + _BUILT_BYTES, f"building the runtime for {target}")
-        _build(target, place, offline, progress)
+        _build(target, profile, place, offline, progress)
 
     entry, made = store.get_or_make(step, make)
     if not made:
         progress.step(f"runtime for {target}: kept from an earlier build")
-    return _kept(entry.path, target)
+    runtime = _kept(entry.path, target)
+    # Again: another profile with the same processor by name may have had it built.
+    refuse_foreign_features(profile.runtime, runtime.features or frozenset(), profile.isa)
+    return runtime
 
 
 def adopt_runtime(directory: Path, runtime: Runtime) -> NativeRuntime:
@@ -102,12 +116,16 @@ def _step(target: BuildTarget) -> Step:
     return Step(
         name="runtime",
         inputs={"llama.cpp": llama_cpp_pin().sha256, **tools},
-        parameters={"target": str(target), "flags": " ".join([*_FLAGS, *target.options]), "compiler": _COMPILER},
+        parameters={
+            "target": str(target),
+            "flags": " ".join([*_FLAGS, *target.options, *target.flags]),
+            "compiler": _COMPILER,
+        },
         tool=_TOOL,
     )
 
 
-def _build(target: BuildTarget, place: Path, offline: bool, progress: Progress) -> None:
+def _build(target: BuildTarget, profile: Profile, place: Path, offline: bool, progress: Progress) -> None:
     work = place / "work"
     work.mkdir()
     tools = toolchain(work / "tools", offline=offline, progress=progress)
@@ -119,6 +137,9 @@ def _build(target: BuildTarget, place: Path, offline: bool, progress: Progress) 
         "PATH": f"{tools.ninja.parent}:{os.environ.get('PATH', '/usr/bin:/bin')}", "HOME": str(work),
         "ZIG_GLOBAL_CACHE_DIR": str(work / "zig"), "ZIG_LOCAL_CACHE_DIR": str(work / "zig"), "TMPDIR": str(work),
     }  # fmt: skip
+    features = compiled_features(target, tools, environment)
+    refuse_foreign_features(profile.runtime, features, profile.isa)
+    (place / _FEATURES).write_text("".join(f"{feature}\n" for feature in sorted(features)), encoding="ascii")
     progress.step(f"building llama.cpp for {target} (about 5 minutes on two cores, once)")
     commit = f"-DLLAMA_BUILD_COMMIT={llama_cpp_commit()}"
     with progress.bar(f"runtime {target}", None, "file") as bar:
@@ -133,6 +154,18 @@ def _build(target: BuildTarget, place: Path, offline: bool, progress: Progress) 
     shutil.rmtree(work)
 
 
+def compiled_features(target: BuildTarget, tools: Toolchain, environment: Mapping[str, str]) -> frozenset[Isa]:
+    """What the compiler may use for `target`: asked of it, since names of CPUs promise nothing."""
+    arguments = ["cc", "-target", target.triple, f"-mcpu={target.cpu}", *target.flags]
+    said = run([tools.zig, *arguments, "-dM", "-E", "-x", "c", os.devnull], environment=environment)
+    if said.status:
+        raise UsageError(
+            f"runtime.cpu: the compiler knows no {target.cpu} for {target.triple}",
+            hint="correct the profile's runtime.cpu: zig's names, as in cortex_a76+i8mm",
+        )
+    return features_of(said.stdout)
+
+
 def _toolchain_file(target: BuildTarget, tools: Toolchain, source: Path, build: Path, work: Path) -> Path:
     """What CMake reads, and the compilers it names, each a line of shell around zig."""
     programs = {"CMAKE_C_COMPILER": "cc", "CMAKE_CXX_COMPILER": "c++", "CMAKE_AR": "ar", "CMAKE_RANLIB": "ranlib"}
@@ -142,7 +175,12 @@ def _toolchain_file(target: BuildTarget, tools: Toolchain, source: Path, build: 
         path = work / f"zig-{language}"
         path.write_text(
             text.format(
-                zig=tools.zig, language=language, triple=target.triple, cpu=target.cpu, source=source, build=build
+                zig=tools.zig,
+                language=language,
+                triple=target.triple,
+                source=source,
+                build=build,
+                cpu=" ".join([target.cpu, *target.flags]),
             ),
             encoding="utf-8",
         )
@@ -183,6 +221,8 @@ def _keep_licences(source: Path, tools: Toolchain, place: Path) -> None:
     shutil.copy(source / "LICENSE", place / "llama.cpp-LICENSE")
     for text in sorted((source / "licenses").iterdir()):
         shutil.copy(text, place / f"llama.cpp-{text.name}")
+    for text in sorted((source / "vendor").rglob("LICENSE*")):
+        shutil.copy(text, place / f"llama.cpp-{text.parent.name}-{text.name}")
     for text in tools.licences:
         shutil.copy(text, place / f"{text.parent.name}-{text.name}")
 
@@ -194,6 +234,7 @@ def _kept(place: Path, target: BuildTarget) -> NativeRuntime:
         origin=f"llama.cpp {llama_cpp_commit()}",
         files=_files(programs, present(path.name for path in programs.iterdir())),
         licences=tuple(sorted((place / _LICENCES).iterdir())),
+        features=frozenset(Isa(line) for line in (place / _FEATURES).read_text(encoding="ascii").split()),
     )
 
 

@@ -5,8 +5,16 @@ from pathlib import Path
 import pytest
 
 from edgepack.domain.errors import UsageError
-from edgepack.domain.native import NativeRuntime, Program, RuntimeFile, build_target, present
-from edgepack.domain.profile import Runtime
+from edgepack.domain.native import (
+    NativeRuntime,
+    Program,
+    RuntimeFile,
+    build_target,
+    features_of,
+    present,
+    refuse_foreign_features,
+)
+from edgepack.domain.profile import Isa, Runtime
 from edgepack.infra.library import load_profile, profile_names
 
 
@@ -66,3 +74,22 @@ def test_ggml_adds_nothing_that_the_processor_lacks() -> None:
     assert "-DGGML_RVV=OFF" in build_target(wanted("riscv64-linux-musl", "sifive_u74")).options
     assert build_target(wanted("x86_64-linux-musl", "x86_64_v3+avxvnni")).options == ()
     assert build_target(wanted("riscv64-linux-musl", "baseline_rv64+v")).options == ()
+
+
+def test_risc_v_without_vectors_has_none_of_their_intrinsics() -> None:
+    """clang says that it knows them for every RISC-V, and ggml believes it."""
+    assert build_target(wanted("riscv64-linux-musl", "sifive_u74")).flags == ("-U__riscv_v_intrinsic",)
+    assert build_target(wanted("riscv64-linux-musl", "baseline_rv64+v")).flags == ()
+
+
+def test_features_are_read_from_what_the_compiler_defines() -> None:
+    said = "#define __ARM_NEON 1\n#define __ARM_FEATURE_DOTPROD 1\n#define __ARM_NEON_FP 0xE\n#define __GNUC__ 4\n"
+    assert features_of(said) == {Isa.NEON, Isa.DOTPROD}
+
+
+def test_a_processor_by_name_that_has_more_than_the_profile_is_refused() -> None:
+    """Such programs would die of an illegal instruction."""
+    board = wanted("aarch64-linux-musl", "cortex_a76")
+    refuse_foreign_features(board, {Isa.NEON}, {Isa.NEON, Isa.SVE2})
+    with pytest.raises(UsageError, match="cortex_a76 has dotprod, which"):
+        refuse_foreign_features(board, {Isa.NEON, Isa.DOTPROD}, {Isa.NEON})

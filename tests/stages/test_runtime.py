@@ -6,11 +6,14 @@ from pathlib import Path
 import pytest
 
 from edgepack.domain.errors import BadInputError, NetworkError, UsageError
-from edgepack.domain.native import Program
-from edgepack.domain.profile import Runtime
+from edgepack.domain.native import Program, build_target
+from edgepack.domain.profile import Isa, Runtime
 from edgepack.domain.progress import Silent
+from edgepack.infra.library import load_profile, profile_names
 from edgepack.infra.store import Store, home
-from edgepack.stages.runtime import adopt_runtime, build_runtime
+from edgepack.infra.toolchain import Toolchain, toolchain
+from edgepack.stages.runtime import adopt_runtime, build_runtime, compiled_features
+from tests.conftest import USERS_STORE
 from tests.infra.test_elf import elf
 
 BOARD = Runtime(os="linux", abi="aarch64", target="aarch64-linux-musl", cpu="cortex_a76")
@@ -40,21 +43,55 @@ def test_a_directory_without_programs_is_refused(place: str, tmp_path: Path) -> 
 
 def test_without_a_network_and_tools_nothing_is_built_and_nothing_left() -> None:
     with pytest.raises(NetworkError, match="not here, and --offline"):
-        build_runtime(BOARD, store=Store(home()), offline=True, progress=Silent())
+        build_runtime(load_profile("rpi5"), store=Store(home()), offline=True, progress=Silent())
     assert not list((home() / "partial").iterdir())
 
 
 def test_a_mac_needs_a_build_of_its_own() -> None:
-    mac = Runtime(os="macos", abi="arm64", target="aarch64-macos", cpu="apple_m2")
     with pytest.raises(UsageError, match="edgepack builds for"):
-        build_runtime(mac, store=Store(home()), offline=True, progress=Silent())
+        build_runtime(load_profile("macbook-m2"), store=Store(home()), offline=True, progress=Silent())
+
+
+@pytest.fixture(scope="module")
+def tools(tmp_path_factory: pytest.TempPathFactory) -> Toolchain:
+    """The pinned tools, out of wheels that an earlier build has fetched."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EDGEPACK_HOME", str(USERS_STORE))
+        try:
+            return toolchain(tmp_path_factory.mktemp("tools"), offline=True, progress=Silent())
+        except NetworkError:
+            pytest.skip("no build of a runtime has fetched the compiler yet")
+
+
+def caches(place: Path) -> dict[str, str]:
+    return {"ZIG_GLOBAL_CACHE_DIR": str(place), "ZIG_LOCAL_CACHE_DIR": str(place), "HOME": str(place)}
+
+
+LINUX = [name for name in profile_names() if "macos" not in load_profile(name).runtime.target]
+UNVERIFIED = {"pixel-9": {Isa.SVE2}}
+"""What a profile has and its runtime leaves alone, because nobody has verified it."""
+
+
+@pytest.mark.parametrize("name", LINUX)
+def test_the_compiler_uses_what_the_profile_has_no_more_and_no_less(
+    name: str, tools: Toolchain, tmp_path: Path
+) -> None:
+    profile = load_profile(name)
+    features = compiled_features(build_target(profile.runtime), tools, caches(tmp_path))
+    assert features == profile.isa - UNVERIFIED.get(name, set())
+
+
+def test_a_cpu_that_the_compiler_does_not_know_is_a_mistake_in_the_profile(tools: Toolchain, tmp_path: Path) -> None:
+    wanted = build_target(Runtime(os="linux", abi="x", target="aarch64-linux-musl", cpu="cortex_z99"))
+    with pytest.raises(UsageError, match="knows no cortex_z99"):
+        compiled_features(wanted, tools, caches(tmp_path))
 
 
 @pytest.mark.slow
 def test_a_runtime_is_built_once_and_has_no_place_of_this_machine(tmp_path: Path, llama_cpp: Path) -> None:
     """The real build, some minutes; the second asking takes what the first made."""
-    made = build_runtime(BOARD, store=Store(home()), offline=False, progress=Silent())
-    again = build_runtime(BOARD, store=Store(home()), offline=True, progress=Silent())
+    made = build_runtime(load_profile("rpi5"), store=Store(home()), offline=False, progress=Silent())
+    again = build_runtime(load_profile("rpi5"), store=Store(home()), offline=True, progress=Silent())
     assert made == again
     (program,) = made.files
     content = program.path.read_bytes()
