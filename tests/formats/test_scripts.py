@@ -456,17 +456,17 @@ def test_bench_gives_llama_benchs_json_on_request(shell: str, whole: Path, path:
 
 # llama-perplexity's own lines, shifted by what LOSS says.
 FAKE_PERPLEXITY = """#!/bin/sh
-echo "       0  29583.6653  10.2${LOSS}  0.924932"
+echo "       0  29583.6653  10.${LOSS}  0.924932"
 echo "      32  18694.7658  9.835999  0.646218"
 """
 
 
 @shells
-@pytest.mark.parametrize(("loss", "code"), [("94978", 0), ("34978", 7)])
+@pytest.mark.parametrize(("loss", "code"), [("294978", 0), ("164978", 7)])
 def test_the_selftest_compares_probabilities_with_the_build_machines(
     shell: str, loss: str, code: int, bundle: Path, path: Path, tmp_path: Path
 ) -> None:
-    """Losses that differ by a thousandth of a nat are rounding; a twentieth is a broken kernel."""
+    """Losses that differ by a thousandth of a nat are rounding; more than a tenth is a broken kernel."""
     copy = tmp_path / "copy"
     shutil.copytree(bundle, copy)
     (copy / "evidence/golden.txt").write_text("# somebody\n10.296000\n9.835000\n")
