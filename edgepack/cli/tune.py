@@ -10,7 +10,7 @@ import click
 from edgepack.cli.options import output_of, output_options
 from edgepack.cli.tables import aligned
 from edgepack.domain.bundle import CacheType
-from edgepack.domain.device import LocalDevice, parse_device
+from edgepack.domain.device import parse_device
 from edgepack.domain.errors import UsageError
 from edgepack.domain.flags import server_arguments
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 @click.command("tune")
 @click.argument("weights", type=click.Path(path_type=Path))
 @click.option("--device", default="local", show_default=True, help="Where to run.")
+@click.option("--profile", help="The profile that the device should be; where it is not, that is said.")
 @click.option(
     "--runtime", type=click.Path(path_type=Path), metavar="DIR", required=True,
     help="The directory of llama or llama-bench, built for the device.",
@@ -47,6 +48,7 @@ def command(
     context: click.Context,
     weights: Path,
     device: str,
+    profile: str | None,
     runtime: Path,
     budget: int,
     prompt_tokens: int,
@@ -63,22 +65,23 @@ def command(
     from edgepack.domain.measurement import Workload
     from edgepack.domain.tuned import tuning_json
     from edgepack.engines.llamacpp import identify
-    from edgepack.stages.trial import subject
+    from edgepack.infra.library import load_profile
+    from edgepack.stages.device_bench import memory_need, prepared, tuning_subject
     from edgepack.stages.tune import tune
-    from edgepack.transports.opening import open_transport
 
     output = output_of(context)
-    if not isinstance(parse_device(device), LocalDevice):
-        raise UsageError(f"--device {device}: only local can be tuned yet", hint="leave it out, or give local")
+    where = parse_device(device)
     if out and not out.absolute().parent.is_dir():
         raise UsageError(f"--out {out}: no such directory", hint="name a file in a directory that exists")
-    with open_transport(LocalDevice(), progress=output) as transport:
-        ready = subject(transport, identify(weights), runtime)
+    identified = identify(weights)
+    workload = Workload(prompt_tokens=prompt_tokens, generated_tokens=answer_tokens)
+    with prepared(
+        where, identified, runtime=runtime, need=memory_need(identified, workload), progress=output,
+        expected=load_profile(profile) if profile else None,
+    ) as bench:  # fmt: skip
+        ready = tuning_subject(bench, identified)
         room = replace(ready.room, cache_types=tuple(map(CacheType, cache_types)), priorities=priorities)
-        tuned = tune(
-            replace(ready, room=room), budget=float(budget), progress=output,
-            workload=Workload(prompt_tokens=prompt_tokens, generated_tokens=answer_tokens),
-        )  # fmt: skip
+        tuned = tune(replace(ready, room=room), budget=float(budget), workload=workload, progress=output)
     record = tuning_json(tuned)
     if out:
         partial = out.with_name(f".{out.name}.part")

@@ -19,9 +19,9 @@ class Room:
     """Where the search may look."""
 
     cpus: tuple[int, ...]
-    """Logical CPUs that may be used, one a core."""
+    """Logical CPUs that may be used."""
     big: tuple[int, ...]
-    """Those of the big cores."""
+    """One a big core."""
     cache_types: tuple[CacheType, ...] = ()
     """Types of the KV cache that are good enough; f16 always is."""
     priorities: tuple[int, ...] = ()

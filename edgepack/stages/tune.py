@@ -1,10 +1,11 @@
 """Find the flags that run weights fastest on a device; how a trial reaches the device is not its business."""
 
+import statistics
 from datetime import UTC, datetime
 from time import monotonic
 
 from edgepack.domain.bundle import RuntimeFlags
-from edgepack.domain.measurement import Workload
+from edgepack.domain.measurement import BUSY_LIMIT, Workload
 from edgepack.domain.progress import Progress
 from edgepack.domain.tuned import Subject, Tuned
 from edgepack.domain.tuner import Search
@@ -28,4 +29,15 @@ def tune(subject: Subject, *, workload: Workload, budget: float, progress: Progr
         progress.step(f"the device refuses {refused}")
     if tuned.found.left_out:
         progress.step(f"no time was left for {', '.join(tuned.found.left_out)}; --budget gives more")
+    busy = _busy(tuned)
+    if busy > BUSY_LIMIT:
+        progress.warn(f"other programs used {busy:.0%} of a core meanwhile: on a quiet device other flags may win")
     return tuned
+
+
+def _busy(tuned: Tuned) -> float:
+    """The median over all samples of what others used."""
+    looks = (*tuned.found.looks, tuned.found.final)
+    series = (one for look in looks for pair in look.pairs for one in (*pair.tried, *pair.reference))
+    seen = [sample.busy for one in series for sample in one.samples if sample.busy is not None]
+    return statistics.median(seen) if seen else 0.0

@@ -23,9 +23,8 @@ from edgepack.domain.progress import Silent
 from edgepack.domain.quant import Quant
 from edgepack.domain.tuned import Subject
 from edgepack.engines.llamacpp import identify
-from edgepack.stages.trial import subject
+from edgepack.stages.device_bench import prepared, tuning_subject
 from edgepack.stages.tune import tune
-from edgepack.transports.opening import open_transport
 from tests.bench.shapes import make_all
 
 FLOOR = 0.98
@@ -64,8 +63,9 @@ def main() -> int:
 
 
 def row(name: str, quant: Quant, path: Path, arguments: argparse.Namespace) -> Row:
-    with open_transport(LocalDevice()) as transport:
-        ready = subject(transport, identify(path), arguments.runtime)
+    weights = identify(path)
+    with prepared(LocalDevice(), weights, runtime=arguments.runtime, need=weights.size, progress=Silent()) as bench:
+        ready = tuning_subject(bench, weights)
         found = tune(ready, workload=REQUEST, budget=arguments.budget, progress=Silent()).found
         prefill, decode, request = 1.0, 1.0, 1.0
         if found.changed or arguments.noise:

@@ -46,13 +46,13 @@ def test_the_record_keeps_its_schema_and_finds_the_quick_flags(
 
 def test_a_refused_priority_is_said_and_the_search_goes_on(weights: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert tuned(weights, "--allow-priority", "2") == ExitCode.DONE
-    assert "refused: priority 2: llama-bench ended with 1" in capsys.readouterr().out
+    assert "refused: priority 2: local: llama-bench ended with 1" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
     ("options", "code"),
     [
-        (["--device", "ssh://nowhere"], ExitCode.USAGE),
+        (["--device", "nowhere"], ExitCode.USAGE),
         (["--out", "/no/such/directory/t.json"], ExitCode.USAGE),
         (["--runtime", "/"], ExitCode.BAD_INPUT),
     ],

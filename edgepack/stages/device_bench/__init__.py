@@ -3,5 +3,6 @@
 from edgepack.stages.device_bench.measuring import bench_device
 from edgepack.stages.device_bench.program import BenchProgram, find_bench
 from edgepack.stages.device_bench.ready import DeviceBench, memory_need, prepared
+from edgepack.stages.device_bench.tuning import tuning_subject
 
-__all__ = ["BenchProgram", "DeviceBench", "bench_device", "find_bench", "memory_need", "prepared"]
+__all__ = ["BenchProgram", "DeviceBench", "bench_device", "find_bench", "memory_need", "prepared", "tuning_subject"]
