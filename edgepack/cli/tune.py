@@ -11,10 +11,11 @@ from edgepack.cli.options import output_of, output_options
 from edgepack.cli.tables import aligned
 from edgepack.domain.bundle import CacheType
 from edgepack.domain.device import parse_device
-from edgepack.domain.errors import UsageError
-from edgepack.domain.flags import server_arguments
+from edgepack.domain.errors import BadInputError, UsageError
+from edgepack.domain.flags import server_arguments, speculation_arguments
 
 if TYPE_CHECKING:
+    from edgepack.domain.guessing import Guessed
     from edgepack.domain.tuned import Tuned
 
 
@@ -41,6 +42,10 @@ if TYPE_CHECKING:
     "--allow-priority", "priorities", multiple=True, type=click.IntRange(1, 3),
     help="Try real-time priorities too, which root alone may have. Repeatable.",
 )  # fmt: skip
+@click.option(
+    "--examples", type=click.Path(path_type=Path, exists=True, dir_okay=False), metavar="FILE",
+    help="Prompts, one a line: try guessing ahead by n-grams on the first five of them.",
+)  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path), help="Write the record, every pair in it, as JSON.")
 @output_options
 @click.pass_context
@@ -55,6 +60,7 @@ def command(
     answer_tokens: int,
     cache_types: tuple[str, ...],
     priorities: tuple[int, ...],
+    examples: Path | None,
     out: Path | None,
 ) -> None:
     """Search the flags that run the GGUF WEIGHTS fastest on a device, never slower than llama.cpp's defaults.
@@ -62,17 +68,19 @@ def command(
     A change is kept only where it wins in alternation with what there was, beyond the noise; in the end all
     of them together are compared with the defaults. `edgepack build --flags FILE` takes the record.
     """
+    from edgepack.domain.guessing import try_guessing
     from edgepack.domain.measurement import Workload
     from edgepack.domain.tuned import tuning_json
     from edgepack.engines.llamacpp import identify
     from edgepack.infra.library import load_profile
-    from edgepack.stages.device_bench import memory_need, prepared, tuning_subject
+    from edgepack.stages.device_bench import asker, memory_need, prepared, tuning_subject
     from edgepack.stages.tune import tune
 
     output = output_of(context)
     where = parse_device(device)
     if out and not out.absolute().parent.is_dir():
         raise UsageError(f"--out {out}: no such directory", hint="name a file in a directory that exists")
+    prompts = _prompts(examples) if examples else []
     identified = identify(weights)
     workload = Workload(prompt_tokens=prompt_tokens, generated_tokens=answer_tokens)
     with prepared(
@@ -82,12 +90,24 @@ def command(
         ready = tuning_subject(bench, identified)
         room = replace(ready.room, cache_types=tuple(map(CacheType, cache_types)), priorities=priorities)
         tuned = tune(replace(ready, room=room), budget=float(budget), workload=workload, progress=output)
+        if prompts:
+            flags = replace(tuned.found.flags, context=min(2048, identified.context_length))
+            ask = asker(bench, flags, tokens=answer_tokens)
+            tuned = replace(tuned, guessed=try_guessing(prompts, ask, output.step))
     record = tuning_json(tuned)
     if out:
         partial = out.with_name(f".{out.name}.part")
         partial.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
         partial.replace(out)
     output.result("tuning", record, lambda: _shown(tuned, out))
+
+
+def _prompts(path: Path) -> list[str]:
+    lines = [line.strip() for line in path.read_text(encoding="utf-8", errors="replace").splitlines()]
+    prompts = [line for line in lines if line][:5]
+    if not prompts:
+        raise BadInputError(f"{path}: no prompt in it", hint="write one on each line")
+    return prompts
 
 
 def _shown(tuned: "Tuned", out: Path | None) -> str:
@@ -97,7 +117,11 @@ def _shown(tuned: "Tuned", out: Path | None) -> str:
         (look.name, f"{look.request_ratio(workload):.3f}", str(len(look.pairs)), "kept" if look.kept else "")
         for look in tuned.found.looks
     ]
-    words = server_arguments(tuned.found.flags)[2:]
+    words = (*server_arguments(tuned.flags)[2:], *speculation_arguments(tuned.flags))
+    rows += [
+        (f"guessing: {one.speculation.ngram}", f"{one.ratio:.3f}", str(len(one.ratios)), _verdict(one))
+        for one in tuned.guessed
+    ]
     return "\n".join(
         [
             tuned.summary,
@@ -109,3 +133,7 @@ def _shown(tuned: "Tuned", out: Path | None) -> str:
             *([f"written to {out}"] if out else []),
         ]
     )
+
+
+def _verdict(guessed: "Guessed") -> str:
+    return "faster" if guessed.wins else "" if guessed.same else "other answers"

@@ -1,13 +1,14 @@
 """A tuning record (edgepack.tuning/1): what a search on a device ended with; files are not its business."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from edgepack.domain.bundle import RuntimeFlags, is_sha256
 from edgepack.domain.errors import BadInputError
-from edgepack.domain.flags import server_arguments
+from edgepack.domain.flags import server_arguments, speculation_arguments
 from edgepack.domain.flags_json import flags_values, read_flags
+from edgepack.domain.guessing import Guessed, best_guess
 from edgepack.domain.measurement import Phase, Series, Workload
 from edgepack.domain.reading import Table
 from edgepack.domain.tuner import Comparison, Found, Trial
@@ -48,10 +49,25 @@ class Tuned:
     on: TunedOn
     workload: Workload
     found: Found
+    guessed: tuple[Guessed, ...] = ()
+    """Each way of guessing ahead that was tried on examples."""
+
+    @property
+    def flags(self) -> RuntimeFlags:
+        """What won, guessing included."""
+        return replace(self.found.flags, speculation=best_guess(self.guessed))
 
     @property
     def summary(self) -> str:
         """One line: what was gained."""
+        best = self.flags.speculation
+        gains = [one.ratio for one in self.guessed if one.speculation == best]
+        if gains:
+            return f"{self._searched}; guessing by {best.ngram if best else ''} writes {gains[0]:.3f} times as fast"
+        return self._searched
+
+    @property
+    def _searched(self) -> str:
         if not self.found.changed:
             return "llama.cpp's defaults: nothing was faster"
         final = self.found.final
@@ -74,13 +90,20 @@ def tuning_json(tuned: Tuned) -> dict[str, object]:
         "workload": {
             "prompt_tokens": tuned.workload.prompt_tokens, "generated_tokens": tuned.workload.generated_tokens,
         },
-        "flags": flags_values(found.flags),
+        "flags": flags_values(tuned.flags),
         "defaults": flags_values(found.defaults),
-        "changed": found.changed,
-        "arguments": list(server_arguments(found.flags)),
+        "changed": tuned.flags != found.defaults,
+        "arguments": [*server_arguments(tuned.flags), *speculation_arguments(tuned.flags)],
         "summary": tuned.summary,
         "final": _comparison(found.final, tuned.workload) if found.changed else None,
         "looks": [_comparison(look, tuned.workload) for look in found.looks],
+        "guessed": [
+            {
+                "ngram": one.speculation.ngram, "match": one.speculation.match, "draft": one.speculation.draft,
+                "ratio": round(one.ratio, 4), "ratios": [round(ratio, 4) for ratio in one.ratios], "same": one.same,
+            }
+            for one in tuned.guessed
+        ],
         "refused": list(found.refused),
         "left_out": list(found.left_out),
         "seconds": round(found.seconds, 3),

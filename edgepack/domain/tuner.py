@@ -25,6 +25,8 @@ FLOOR = 0.99
 """Ratio below which a phase counts as slower; what is promised is 0.98."""
 PAIRS = 5
 """Alternations of a confirmation."""
+FINAL_PAIRS = 7
+"""Alternations with the defaults."""
 _SAMPLE_SECONDS = 0.4
 
 
@@ -190,7 +192,7 @@ class Search:
     @property
     def _left(self) -> float:
         """Seconds for the search; what the last comparison needs is kept back."""
-        final = 2 * PAIRS * self._cost.get(tuple(Phase), 0.0)
+        final = 2 * FINAL_PAIRS * self._cost.get(tuple(Phase), 0.0)
         return self._began + self._budget - self._clock() - final
 
     def _best(self, flags: RuntimeFlags, axis: Axis) -> Change | None:
@@ -264,7 +266,7 @@ class Search:
                 flags = change.bend(flags)
             self._say(f"compare with the defaults: {', '.join(change.name for change in kept)}")
             work = self._only(tuple(Phase))
-            pairs = tuple(self._pair(flags, defaults, work) for _ in range(PAIRS + 2))
+            pairs = tuple(self._pair(flags, defaults, work) for _ in range(FINAL_PAIRS))
             final = Comparison(name="defaults", pairs=pairs)
             if final.wins(self._workload):
                 return flags, replace(final, kept=True)
