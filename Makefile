@@ -9,7 +9,7 @@ DEV     := $(VENV)/.dev
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help demo install test test-slow test-privileged check format vendor tools foreign oracle logits real-weights \
-        bench-convert bench-memory bench-speed bench-start bench-state bench-tune bench-crash test-served demo-models clean
+        bench-convert bench-memory bench-speed bench-runtime bench-start bench-state bench-tune bench-crash test-served demo-models clean
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -93,6 +93,10 @@ bench-memory: $(DEV) ## Peak memory of converting each family at a published mod
 
 bench-speed: $(DEV) ## Our tokens/s against llama-bench's: the same file, build and threads, in turn
 	$(BIN)/python -m tests.bench.bench_speed --llama-bench "$$($(BIN)/python vendor/llama_cpp.py tools)/llama-bench"
+
+bench-runtime: $(DEV) ## A host bundle's llama-bench against our own loop: the same file and threads, in turn
+	$(BIN)/edgepack runtime --profile host --out $(VENV)/host-runtime
+	$(BIN)/python -m tests.bench.bench_runtime --runtime $(VENV)/host-runtime
 
 bench-start: $(RUNTIME) ## How long `edgepack --help` takes
 	$(BIN)/python -m tests.bench.bench_start

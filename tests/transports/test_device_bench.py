@@ -33,12 +33,12 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Weights:
 
 
 @pytest.fixture
-def runtime() -> Path:
-    """A directory with a llama.cpp for this machine."""
-    named = os.environ.get("EDGEPACK_TEST_RUNTIME")
-    if not named:
-        pytest.skip("EDGEPACK_TEST_RUNTIME names no runtime")
-    return Path(named)
+def runtime(lab: Lab) -> Path:
+    """A directory with a llama.cpp for the lab's processor."""
+    name = "EDGEPACK_TEST_RUNTIME" + ("_AARCH64" if lab.name.endswith("aarch64") else "")
+    if not os.environ.get(name):
+        pytest.skip(f"{name} names no runtime")
+    return Path(os.environ[name])
 
 
 def measured(lab: Lab, weights: Weights, runtime: Path, **more: float) -> Measurement:
@@ -73,7 +73,7 @@ def ending(lab: Lab, weights: Weights, runtime: Path) -> ExitCode:
     return ExitCode.DONE
 
 
-@pytest.mark.parametrize("lab", ["ssh-busybox", "adb"], indirect=True)
+@pytest.mark.parametrize("lab", ["ssh-busybox", "adb", "ssh-aarch64"], indirect=True)
 @pytest.mark.slow
 def test_a_cut_at_any_moment_leaves_nothing_running(lab: Lab, weights: Weights, runtime: Path) -> None:
     """Lost while it ran ends in exit code 6; the fixture sees to it that no process is left."""
