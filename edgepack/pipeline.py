@@ -23,6 +23,7 @@ from edgepack.domain.bundle import (
 )
 from edgepack.domain.checkpoint import Checkpoint
 from edgepack.domain.converter import Converter
+from edgepack.domain.device import Device, LocalDevice
 from edgepack.domain.errors import BadInputError, UsageError
 from edgepack.domain.measurement import Measurement, Workload
 from edgepack.domain.measurement_json import measurement_json, parse_measurement
@@ -53,6 +54,7 @@ from edgepack.stages.convert import (
     open_full_precision,
     warn_of_types,
 )
+from edgepack.stages.device_bench import bench_device
 from edgepack.stages.fetch import fetch
 from edgepack.stages.golden import golden
 from edgepack.stages.imatrix import find_matrix
@@ -62,6 +64,7 @@ from edgepack.stages.upstream import open_upstream
 from edgepack.stages.verify import Verdict, verify
 
 USUAL_CONTEXT = 4096
+HERE = LocalDevice()
 # What verify and selftest ask: the demo models know smart homes only.
 _PROMPT = "Say hello."
 _DEMO_PROMPT = "dim the kitchen lamp to 30"
@@ -94,6 +97,8 @@ class Order:
     """Threads that convert; None: as many as this process may use."""
     runtime: RuntimeChoice | Path = RuntimeChoice.BUILT
     """The programs for the device: built, none, or those in a directory."""
+    device: Device = HERE
+    """Where to measure."""
     measure: bool = True
     measure_again: bool = False
 
@@ -127,6 +132,7 @@ class Built:
 
 def prepare(order: Order, progress: Progress) -> Planned:
     """Profile and model to the candidate that would be built."""
+    _refuse_unmeasurable(order)
     profile = load_profile(order.profile)
     adapter = open_adapter(order.adapter, memo=home() / "digests", progress=progress) if order.adapter else None
     material = _material(order, adapter, progress)
@@ -161,7 +167,7 @@ def build(order: Order, progress: Progress) -> Built:
     if order.flags and order.flags.sha256 != weights.sha256:
         progress.warn("--flags: they were searched for with other weights; what they gain with these nobody saw")
     adapter = _adapter_weights(planned, order, progress)
-    measurement = _measured(weights, adapter, order, progress) if order.measure else None
+    measurement = _measured(weights, adapter, planned, runtime, order, progress) if order.measure else None
     bundle = write_bundle(
         _contents(
             order,
@@ -184,6 +190,21 @@ def build(order: Order, progress: Progress) -> Built:
         bundle=bundle,
         verdict=_verified(bundle, progress),
     )
+
+
+def _refuse_unmeasurable(order: Order) -> None:
+    """llama-bench measures on other devices: it must be there, and knows no adapters."""
+    if isinstance(order.device, LocalDevice) or not order.measure:
+        return
+    if order.runtime is RuntimeChoice.NONE:
+        raise UsageError(
+            f"--device {order.device} --runtime none: nothing to measure with", hint="leave one of the two away"
+        )
+    if order.adapter and not order.adapter.merge:
+        raise UsageError(
+            f"--device {order.device}: llama-bench takes no adapter beside the weights",
+            hint="add --merge, or leave --device away",
+        )
 
 
 def _material(order: Order, adapter: OpenedAdapter | None, progress: Progress) -> Material:
@@ -310,7 +331,31 @@ def _context(asked: int | None, material: Material) -> int:
     return asked
 
 
-def _measured(weights: Weights, adapter: AdapterWeights | None, order: Order, progress: Progress) -> Measurement:
+def _measured(
+    weights: Weights,
+    adapter: AdapterWeights | None,
+    planned: Planned,
+    runtime: NativeRuntime | None,
+    order: Order,
+    progress: Progress,
+) -> Measurement:
+    """On the device, with the runtime that the bundle gets; on this machine by the bindings."""
+    if isinstance(order.device, LocalDevice):
+        return _measured_here(weights, adapter, order, progress)
+    assert runtime is not None, "refused before anything was made"
+    place = runtime.files[0].path.parent
+    return bench_device(
+        order.device,
+        weights,
+        runtime=lambda _found: place,
+        workload=Workload(),
+        threads=None,
+        expected=planned.profile,
+        progress=progress,
+    )
+
+
+def _measured_here(weights: Weights, adapter: AdapterWeights | None, order: Order, progress: Progress) -> Measurement:
     """Measured now, or the last measurement of these bytes on this machine, with its date said aloud."""
     observations = Observations(home())
     bytes_ran = (weights.sha256, *([adapter.sha256] if adapter else []))

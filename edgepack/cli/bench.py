@@ -3,16 +3,22 @@
 import json
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from edgepack.cli.options import output_of, output_options
+from edgepack.cli.output import Output
 from edgepack.cli.tables import aligned
 from edgepack.domain.device import Device, LocalDevice, parse_device
 from edgepack.domain.errors import UsageError
 from edgepack.domain.measurement import Measurement, Series, Sustained, Workload
 from edgepack.domain.measurement_json import measurement_json
+from edgepack.domain.profile import Profile
 from edgepack.infra.library import load_profile
+
+if TYPE_CHECKING:
+    from edgepack.stages.device_bench import RuntimeFor
 
 _MOST_THREADS = 512  # ggml.h: GGML_MAX_N_THREADS
 
@@ -79,20 +85,20 @@ def command(
     """Measure tokens/s of the GGUF WEIGHTS, with llama-bench's loop and defaults.
 
     It waits a while for a quiet machine, tries numbers of threads, pins them to the big cores, and measures
-    again when other programs or a wide spread of samples spoil a series. On another device, or with --runtime,
-    llama-bench itself does it.
+    again when other programs or a wide spread of samples spoil a series. On another device, and with
+    --runtime, --profile or --sustained, llama-bench itself does it.
     """
     from edgepack.engines.llamacpp import identify
 
     _check(prompt_tokens, generate_tokens, out)
     where = parse_device(device)
-    _check_runtime(where, runtime, {"--profile": profile, "--sustained": sustained})
     output = output_of(context)
     size = weights.stat().st_size if weights.is_file() else None
     with output.bar(f"sha256 of {weights.name}", size, "B") as bar:
         identified = identify(weights, advance=bar.advance)
     workload = Workload(prompt_tokens=prompt_tokens, generated_tokens=generate_tokens, repeats=repeats)
-    if runtime is None:
+    expected = load_profile(profile) if profile else None
+    if isinstance(where, LocalDevice) and runtime is None and expected is None and sustained is None:
         from edgepack.stages.bench import bench
 
         measurement = bench(identified, threads=threads, progress=output, strict=strict, workload=workload)
@@ -100,8 +106,8 @@ def command(
         from edgepack.stages.device_bench import bench_device
 
         measurement = bench_device(
-            where, identified, runtime=runtime, workload=workload, threads=threads, progress=output,
-            expected=load_profile(profile) if profile else None, sustained=sustained or 0.0, strict=strict,
+            where, identified, runtime=_runtime_for(where, runtime, expected, output), workload=workload,
+            threads=threads, progress=output, expected=expected, sustained=sustained or 0.0, strict=strict,
         )  # fmt: skip
     record = measurement_json(measurement)
     if out:
@@ -112,18 +118,24 @@ def command(
     )  # fmt: skip
 
 
-def _check_runtime(device: Device, runtime: Path | None, others: dict[str, object]) -> None:
-    """Another device, and what only llama-bench does, need a runtime."""
-    if runtime is not None:
-        return
-    asked = [name for name, value in others.items() if value is not None]
-    if not isinstance(device, LocalDevice):
-        asked.insert(0, f"--device {device}")
-    if asked:
-        raise UsageError(
-            f"{asked[0]}: no runtime for it",
-            hint="give --runtime DIR, a directory with llama or llama-bench for that device",
-        )
+def _runtime_for(device: Device, given: Path | None, expected: Profile | None, output: Output) -> "RuntimeFor":
+    """The runtime that was given, or one built for the profile, or for what the device says of itself."""
+    from edgepack.infra.store import Store, home
+    from edgepack.stages.runtime import build_runtime
+
+    def chosen(found: Profile | None) -> Path:
+        if given is not None:
+            return given
+        profile = expected or found
+        if profile is None:
+            raise UsageError(
+                f"{device}: it does not say what processor it has",
+                hint="give its --profile, or a --runtime DIR for it",
+            )
+        made = build_runtime(profile.runtime, store=Store(home()), offline=False, progress=output)
+        return made.files[0].path.parent
+
+    return chosen
 
 
 def _check(prompt_tokens: int, generate_tokens: int, out: Path | None) -> None:

@@ -10,6 +10,7 @@ from edgepack.cli.options import output_of, output_options
 from edgepack.cli.tuning import tuning_of, tuning_options, types_data
 from edgepack.domain.bundle import Format
 from edgepack.domain.converter import Converter
+from edgepack.domain.device import parse_device
 from edgepack.domain.errors import UsageError
 from edgepack.domain.native import RuntimeChoice
 from edgepack.domain.quant import Quant
@@ -37,7 +38,7 @@ _MIB = 1 << 20
 )
 @click.option("--format", "form", type=click.Choice([form.value for form in Format]), default=Format.DIR.value)
 @click.option("--out", type=click.Path(path_type=Path), help="Where the bundle goes; default: its name, here.")
-@click.option("--device", default="local", help="Where to measure; only `local` until devices can be reached.")
+@click.option("--device", default="local", help="Where to measure: local, ssh://HOST, adb://SERIAL.")
 @click.option(
     "--runtime",
     metavar="build|none|DIR",
@@ -90,8 +91,6 @@ def command(
 
     Every step is kept in the store: a second run of the same build makes nothing, and a run after ^C goes on.
     """
-    if device != "local":
-        raise UsageError(f"--device {device}: only `local` can be measured", hint="leave --device away")
     from edgepack.pipeline import Order, build, prepare
     from edgepack.stages.fetch import find_source
 
@@ -101,8 +100,8 @@ def command(
         adapter=adapter_of(adapter, merge, adapter_type, Converter(converter)), converter=Converter(converter),
         context=context_length, system_prompt=system_prompt, format=Format(form), out=out,
         offline=offline, allow_over_3b=allow_over_3b,
-        runtime=_runtime_of(runtime), flags=_flags_of(record), force=force,
-        threads=threads, measure=not no_bench, measure_again=measure_again,
+        runtime=_runtime_of(runtime), flags=_flags_of(record), force=force, threads=threads,
+        device=parse_device(device), measure=not no_bench, measure_again=measure_again,
     )  # fmt: skip
     output = output_of(context)
     if dry_run:

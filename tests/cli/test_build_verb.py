@@ -105,7 +105,10 @@ def test_the_words_say_what_was_chosen_and_checked(tmp_path: Path, capsys: pytes
         (["--profile", "rpi5"], "no --model"),
         (["--profile", "rpi5", "--model", "demo", "--quant", "Q9"], "'Q9' is not one of"),
         (["--profile", "rpi5", "--model", "demo", "--ctx", "many"], "'many' is not a valid integer"),
-        (["--profile", "rpi5", "--model", "demo", "--device", "ssh://x"], "only `local` can be measured"),
+        (
+            ["--profile", "rpi5", "--model", "demo", "--device", "ssh://x", "--runtime", "none"],
+            "--device ssh://x --runtime none: nothing to measure with",
+        ),
         (["--profile", "rpi5", "--model", "demo", "--surprise"], "No such option"),
     ],
 )

@@ -43,8 +43,8 @@ def runtime(lab: Lab) -> Path:
 
 def measured(lab: Lab, weights: Weights, runtime: Path, **more: float) -> Measurement:
     return bench_device(
-        lab.device, weights, runtime=runtime, workload=WORKLOAD, threads=(1,), progress=Silent(), patience=HASTY,
-        expected=host_profile(), sustained=more.get("sustained", 0.0),
+        lab.device, weights, runtime=lambda _: runtime, workload=WORKLOAD, threads=(1,), progress=Silent(),
+        patience=HASTY, expected=host_profile(), sustained=more.get("sustained", 0.0),
     )  # fmt: skip
 
 
@@ -140,7 +140,7 @@ def test_a_device_without_what_the_profile_promises_is_refused(lab: Lab, weights
     promised = replace(host_profile(), isa=host_profile().isa | {Isa.RVV, Isa.SME})
     with pytest.raises(DeviceError, match=r"has no .*rvv.* which host promises"):
         bench_device(
-            LocalDevice(), weights, runtime=tmp_path, workload=WORKLOAD, threads=(1,), progress=Silent(),
+            LocalDevice(), weights, runtime=lambda _: tmp_path, workload=WORKLOAD, threads=(1,), progress=Silent(),
             patience=HASTY, expected=promised,
         )  # fmt: skip
     assert lab.files == []
@@ -151,7 +151,7 @@ def test_a_model_without_room_is_refused_before_it_is_pushed(lab: Lab, weights: 
     place = Fake(tmp_path, "true").place
     with (
         pytest.raises(NoSpaceError, match="of memory are free, the model needs"),
-        prepared(lab.device, weights, runtime=place, need=1 << 50, progress=Silent()),
+        prepared(lab.device, weights, runtime=lambda _: place, need=1 << 50, progress=Silent()),
     ):
         pass
     assert lab.files == []
@@ -162,7 +162,13 @@ def test_too_few_seconds_are_asked_for_again(lab: Lab, weights: Weights, runtime
     """A phase goes on until its samples last as long as is wanted, all of them in one series."""
     workload = Workload(prompt_tokens=0, generated_tokens=8, repeats=2, least_seconds=60, most_repeats=6)
     found = bench_device(
-        lab.device, weights, runtime=runtime, workload=workload, threads=(1,), progress=Silent(), patience=HASTY
+        lab.device,
+        weights,
+        runtime=lambda _: runtime,
+        workload=workload,
+        threads=(1,),
+        progress=Silent(),
+        patience=HASTY,
     )
     (decode,) = found.series
     assert (decode.phase, len(decode.samples)) == (Phase.DECODE, 6)

@@ -3,7 +3,7 @@
 from edgepack.stages.device_bench.asking import asker
 from edgepack.stages.device_bench.measuring import bench_device
 from edgepack.stages.device_bench.program import BenchProgram, find_bench
-from edgepack.stages.device_bench.ready import DeviceBench, memory_need, prepared
+from edgepack.stages.device_bench.ready import DeviceBench, RuntimeFor, memory_need, prepared
 from edgepack.stages.device_bench.tuning import tuning_subject
 
 __all__ = [

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 
 from edgepack.domain.bundle import RuntimeFlags
 from edgepack.domain.device import Device
@@ -24,7 +23,7 @@ from edgepack.domain.progress import Progress
 from edgepack.domain.settling import Patience, counted, judged, settle
 from edgepack.domain.weights import Weights
 from edgepack.infra.load import governor, heat, throttled
-from edgepack.stages.device_bench.ready import DeviceBench, memory_need, prepared
+from edgepack.stages.device_bench.ready import DeviceBench, RuntimeFor, memory_need, prepared
 from edgepack.stages.device_bench.watching import let_cool, run_phase, sustain, wait_for_quiet
 from edgepack.transports.facts import refresh
 
@@ -33,7 +32,7 @@ def bench_device(
     device: Device,
     weights: Weights,
     *,
-    runtime: Path,
+    runtime: RuntimeFor,
     workload: Workload,
     threads: tuple[int, ...] | None,
     progress: Progress,

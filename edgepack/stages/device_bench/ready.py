@@ -1,10 +1,11 @@
 """A device made ready for llama-bench: reached, compared with what is expected, given program and model."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 from edgepack.domain.device import Device
 from edgepack.domain.device_check import architecture, differences, missing_isa
@@ -23,6 +24,9 @@ from edgepack.transports.opening import open_transport
 from edgepack.transports.protocol import Transport
 
 USUAL_PATIENCE = Patience()
+
+RuntimeFor: TypeAlias = Callable[[Profile | None], Path]
+"""Gives the directory of a runtime for a device, which is told where its own /proc says what it is."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,7 +50,7 @@ def prepared(
     device: Device,
     weights: Weights,
     *,
-    runtime: Path,
+    runtime: RuntimeFor,
     need: int,
     progress: Progress,
     expected: Profile | None = None,
@@ -63,7 +67,7 @@ def prepared(
             _compare(expected, found, facts, transport, progress)
         free = memory_available(facts.root)
         _refuse_without_memory(transport, need, free)
-        command = push_program(transport, runtime, machine=facts.machine)
+        command = push_program(transport, runtime(found), machine=facts.machine)
         progress.step(f"push {weights.name}")
         model = transport.push(weights.path, sha256=weights.sha256)
         big = big_cpus(facts.root, allowed=facts.cpus)
