@@ -132,7 +132,7 @@ def _runtime_for(device: Device, given: Path | None, expected: Profile | None, o
                 f"{device}: it does not say what processor it has",
                 hint="give its --profile, or a --runtime DIR for it",
             )
-        made = build_runtime(profile.runtime, store=Store(home()), offline=False, progress=output)
+        made = build_runtime(profile, store=Store(home()), offline=False, progress=output)
         return made.files[0].path.parent
 
     return chosen
