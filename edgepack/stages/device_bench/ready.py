@@ -50,7 +50,7 @@ def prepared(
     device: Device,
     weights: Weights,
     *,
-    runtime: RuntimeFor,
+    runtime: RuntimeFor | Path,
     need: int,
     progress: Progress,
     expected: Profile | None = None,
@@ -67,7 +67,8 @@ def prepared(
             _compare(expected, found, facts, transport, progress)
         free = memory_available(facts.root)
         _refuse_without_memory(transport, need, free)
-        command = push_program(transport, runtime(found), machine=facts.machine)
+        programs = runtime if isinstance(runtime, Path) else runtime(found)
+        command = push_program(transport, programs, machine=facts.machine)
         progress.step(f"push {weights.name}")
         model = transport.push(weights.path, sha256=weights.sha256)
         big = big_cpus(facts.root, allowed=facts.cpus)
