@@ -7,5 +7,6 @@ from edgepack.stages.device_bench.ready import DeviceBench, RuntimeFor, memory_n
 from edgepack.stages.device_bench.tuning import tuning_subject
 
 __all__ = [
-    "BenchProgram", "DeviceBench", "asker", "bench_device", "find_bench", "memory_need", "prepared", "tuning_subject",
+    "BenchProgram", "DeviceBench", "RuntimeFor", "asker", "bench_device", "find_bench", "memory_need", "prepared",
+    "tuning_subject",
 ]  # fmt: skip
