@@ -8,7 +8,7 @@ DEV     := $(VENV)/.dev
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo install test test-slow test-privileged check format vendor tools foreign oracle logits real-weights \
+.PHONY: help demo install test test-slow test-privileged test-targets check format vendor tools foreign oracle logits real-weights \
         bench-convert bench-memory bench-speed bench-runtime bench-start bench-state bench-tune bench-crash test-served demo-models clean
 
 help: ## Show the targets
@@ -32,6 +32,9 @@ test-slow: $(DEV) ## The tests that take minutes
 
 test-served: $(DEV) ## What a bundle serves, by the openai client: RUNTIME_LLAMA=a static `llama` for this machine
 	EDGEPACK_TEST_RUNTIME="$(RUNTIME_LLAMA)" $(BIN)/pytest -m slow -s tests/test_served.py
+
+test-targets: $(DEV) ## Bundles for other processors under qemu-user; builds their runtimes into your store, minutes each
+	$(BIN)/pytest -m slow tests/test_targets.py
 
 test-privileged: $(DEV) ## The tests that need root: full disks, memory limits
 	$(BIN)/pytest -m privileged
