@@ -75,8 +75,8 @@ def row(name: str, quant: Quant, path: Path, arguments: argparse.Namespace) -> R
         words += f" (prompt: {found.flags.threads_batch})"
     unseen = f" (no time for {', '.join(found.left_out)})" if found.left_out else ""
     made = Row(
-        name=f"{name} {quant}", flags=(words if found.changed else "defaults") + unseen, prefill=prefill, decode=decode,
-        request=request,
+        name=f"{name} {quant}", flags=(words if found.changed else "defaults") + unseen, prefill=prefill,
+        decode=decode, request=request,
     )  # fmt: skip
     print(f"{made.name:26} {prefill:7.3f} {decode:7.3f} {request:8.3f}  {made.flags}", flush=True)
     return made
