@@ -63,6 +63,9 @@ def edgepack() -> None:
 
 def main() -> NoReturn:
     """Run the command line; every ending is a documented exit code."""
+    # A build system's SIGTERM and a closed terminal clean up like ^C: compilers and devices are told to stop.
+    for ending in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ending, signal.default_int_handler)
     code = run(sys.argv[1:])
     # All is done and said: a ^C while the interpreter takes itself apart must not change the exit code.
     signal.signal(signal.SIGINT, signal.SIG_IGN)

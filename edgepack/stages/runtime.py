@@ -29,7 +29,7 @@ from edgepack.infra.process import Completed, follow, run
 from edgepack.infra.store import Store, home, require_space
 from edgepack.infra.toolchain import UNPACKED, Toolchain, toolchain
 
-_TOOL = "edgepack-runtime/1"
+_TOOL = "edgepack-runtime/2"
 _PROGRAMS = "programs"
 _LICENCES = "licences"
 _FEATURES = "features"

@@ -1,11 +1,21 @@
 """Programs: what they leave, that no shell sees their arguments, and how they fail."""
 
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from edgepack.infra.process import Completed, ProgramMissing, ProgramTimeout, Running, find_program, run, start
+from edgepack.infra.process import (
+    Completed,
+    ProgramMissing,
+    ProgramTimeout,
+    Running,
+    find_program,
+    follow,
+    run,
+    start,
+)
 
 
 def python(code: str, *arguments: str) -> list[str]:
@@ -115,3 +125,22 @@ def test_a_missing_program_cannot_be_started() -> None:
 def test_a_program_s_last_output_does_not_keep_it_from_ending() -> None:
     running = start(python("import sys; sys.stdin.read(); sys.stdout.write('x' * 1000000); sys.exit(3)"))
     assert running.finish(30) == 3
+
+
+def test_what_a_followed_program_started_ends_with_an_interrupt(tmp_path: Path) -> None:
+    """Compilers that a build had started do not go on without it."""
+    mark = tmp_path / "late"
+
+    def interrupted(_line: str) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        follow(["sh", "-c", f"(sleep 1; touch {mark}) & echo begun; wait"], on_line=interrupted)
+    time.sleep(1.5)
+    assert not mark.exists()
+
+
+def test_a_followed_program_is_heard_line_by_line_to_its_end() -> None:
+    heard: list[str] = []
+    done = follow(["sh", "-c", "echo one; echo two; echo no >&2; exit 3"], on_line=heard.append)
+    assert (heard, done.status, done.stdout, done.stderr) == (["one", "two"], 3, "one\ntwo\n", "no\n")
