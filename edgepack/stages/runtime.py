@@ -49,6 +49,7 @@ _FLAGS = (
     "-DLLAMA_BUILD_UI=OFF",  # its page needs npm and a network
     "-DLLAMA_USE_PREBUILT_UI=OFF",
     "-DLLAMA_BUILD_NUMBER=0",
+    "-DGIT_EXE=OFF",  # ggml would name whatever repository lies around its source, and whether it was changed
     "-DCMAKE_EXE_LINKER_FLAGS=-static -s",
 )
 _COUNT = re.compile(r"\[(\d+)/(\d+)\]")
