@@ -2,18 +2,56 @@
 
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
+from secrets import token_hex
+from shutil import rmtree
 
 from edgepack.domain.errors import NetworkError
+from edgepack.domain.progress import Progress
+from edgepack.infra.digests import sha256_of
 from edgepack.infra.process import run
 from edgepack.infra.store import home
 
 
-def download(name: str, version: str, digests: Sequence[str], place: Path, *, source: bool) -> Path:
-    """Bring the one archive of `name`, whose sha256 is among `digests`, into the new directory `place`.
+def archive(
+    name: str,
+    version: str,
+    digests: Sequence[str],
+    *,
+    source: bool,
+    offline: bool,
+    progress: Progress,
+    also: Sequence[Path] = (),
+) -> Path:
+    """The archive of `name` whose sha256 is among `digests`: kept in EDGEPACK_HOME/vendor or `also`, or fetched.
 
-    `source`: its source archive; else the wheel for this machine. Raises NetworkError where pip has none.
+    `source`: its source archive; else the wheel for this machine. What is fetched is kept, so that the next build
+    needs no network. Raises NetworkError where it is not here and cannot be had.
     """
+    kept = home() / "vendor"
+    kept.mkdir(exist_ok=True)
+    pattern = f"{name.replace('-', '_')}-{version}{'.tar.gz' if source else '-*.whl'}"
+    for place in (*also, kept):
+        for path in sorted(place.glob(pattern)):
+            if sha256_of(path) in digests:
+                return path
+    if offline:
+        raise NetworkError(
+            f"{name} {version}: not here, and --offline",
+            hint=f"run it once without --offline, or copy {pattern} to {kept}",
+        )
+    progress.step(f"fetching {name} {version}")
+    arriving = kept / f"arriving-{token_hex(4)}"
+    try:
+        arrived = _download(name, version, digests, arriving, source=source)
+        return arrived.replace(kept / arrived.name)
+    finally:
+        with suppress(FileNotFoundError):
+            rmtree(arriving)
+
+
+def _download(name: str, version: str, digests: Sequence[str], place: Path, *, source: bool) -> Path:
     place.mkdir()
     wanted = place / "requirements.txt"
     hashes = " ".join(f"--hash=sha256:{digest}" for digest in digests)

@@ -1,16 +1,14 @@
 """The pinned llama.cpp's scripts and source: the checkout's, or unpacked from the pinned archive."""
 
-import shutil
 import tarfile
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
 from edgepack.domain.bundle import PinnedSource
-from edgepack.domain.errors import BadInputError, NetworkError
+from edgepack.domain.errors import BadInputError
 from edgepack.domain.progress import Progress
 from edgepack.domain.step import Step
-from edgepack.infra.digests import sha256_of
-from edgepack.infra.packages import download
+from edgepack.infra.packages import archive
 from edgepack.infra.pins import llama_cpp_pin, vendor_directory
 from edgepack.infra.store import Store, home
 
@@ -33,9 +31,7 @@ def conversion_scripts(*, offline: bool, progress: Progress) -> Path:
     step = Step(name="conversion-scripts", inputs={"archive": pin.sha256}, parameters={}, tool="edgepack-source/1")
 
     def make(place: Path) -> None:
-        arrived = place / "arrived"
-        _unpack(_archive(pin, arrived, offline, progress), pin, place, _is_script)
-        shutil.rmtree(arrived, ignore_errors=True)
+        _unpack(_archive(pin, offline, progress), pin, place, _is_script)
 
     entry, _ = Store(home()).get_or_make(step, make)
     return entry.path / "llama.cpp"
@@ -51,7 +47,7 @@ def llama_cpp_source(place: Path, *, offline: bool, progress: Progress) -> Path:
     if (checkout / "CMakeLists.txt").is_file():
         return checkout
     progress.step(f"unpacking {pin.name} {pin.version}")
-    _unpack(_archive(pin, place / "arrived", offline, progress), pin, place, lambda _: True)
+    _unpack(_archive(pin, offline, progress), pin, place, lambda _: True)
     return place / "llama.cpp"
 
 
@@ -59,19 +55,11 @@ def _name(pin: PinnedSource) -> str:
     return f"{pin.name.replace('-', '_')}-{pin.version}"
 
 
-def _archive(pin: PinnedSource, arrived: Path, offline: bool, progress: Progress) -> Path:
-    """The archive, checked: one that lies in the checkout or in EDGEPACK_HOME/vendor, or a new one."""
-    name = f"{_name(pin)}.tar.gz"
-    for place in (vendor_directory() / "cache", home() / "vendor"):
-        if (place / name).is_file() and sha256_of(place / name) == pin.sha256:
-            return place / name
-    if offline:
-        raise NetworkError(
-            f"{name}: not here, and --offline",
-            hint=f"run it once without --offline, or copy it to {home() / 'vendor'}",
-        )
-    progress.step(f"fetching {pin.name} {pin.version} (77 MB)")
-    return download(pin.name, pin.version, [pin.sha256], arrived, source=True)
+def _archive(pin: PinnedSource, offline: bool, progress: Progress) -> Path:
+    checkout = vendor_directory() / "cache"
+    return archive(
+        pin.name, pin.version, [pin.sha256], source=True, offline=offline, progress=progress, also=[checkout]
+    )
 
 
 def _is_script(inner: PurePosixPath) -> bool:

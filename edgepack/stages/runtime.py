@@ -3,7 +3,8 @@
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import NoReturn
 
@@ -29,7 +30,7 @@ from edgepack.infra.process import Completed, follow, run
 from edgepack.infra.store import Store, home, require_space
 from edgepack.infra.toolchain import UNPACKED, Toolchain, toolchain
 
-_TOOL = "edgepack-runtime/2"
+_TOOL = "edgepack-runtime/3"
 _PROGRAMS = "programs"
 _LICENCES = "licences"
 _FEATURES = "features"
@@ -52,6 +53,19 @@ _FLAGS = (
     "-DGIT_EXE=OFF",  # ggml would name whatever repository lies around its source, and whether it was changed
     "-DCMAKE_EXE_LINKER_FLAGS=-static -s",
 )
+# Read by CMake right after llama.cpp's project(). Parsing the headers takes most of the time that the model graphs
+# take, so they are compiled twelve at a time; and nothing but ggml and libllama computes while a token is made, so
+# the rest is compiled for size, which also takes less time.
+_LIGHTER = """\
+function(edgepack_lighten)
+  set_target_properties(llama PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 12)
+  foreach(target llama-common cpp-httplib mtmd server-context llama-server-impl llama-cli-impl llama-completion-impl
+          llama-perplexity-impl llama-bench-impl llama-quantize-impl)
+    target_compile_options(${target} PRIVATE -Os)
+  endforeach()
+endfunction()
+cmake_language(DEFER CALL edgepack_lighten)
+"""
 _COUNT = re.compile(r"\[(\d+)/(\d+)\]")
 # ggml names instruction sets with -march, which zig does not take; its own -mcpu says the same.
 _COMPILER = """#!/bin/sh
@@ -63,7 +77,7 @@ for word do
     esac
 done
 exec "{zig}" {language} -target {triple} -mcpu={cpu} \\
-    -ffile-prefix-map={source}=llama.cpp -ffile-prefix-map={build}=build "$@"
+    -ffile-prefix-map={source}=llama.cpp -ffile-prefix-map={build}=build -ffile-prefix-map={tools}=tools "$@"
 """
 _PLAIN = '#!/bin/sh\nexec "{zig}" {language} "$@"\n'
 
@@ -121,6 +135,7 @@ def _step(target: BuildTarget) -> Step:
             "target": str(target),
             "flags": " ".join([*_FLAGS, *target.options, *target.flags]),
             "compiler": _COMPILER,
+            "lighter": _LIGHTER,
         },
         tool=_TOOL,
     )
@@ -141,14 +156,17 @@ def _build(target: BuildTarget, profile: Profile, place: Path, offline: bool, pr
     features = compiled_features(target, tools, environment)
     refuse_foreign_features(profile.runtime, features, profile.isa)
     (place / _FEATURES).write_text("".join(f"{feature}\n" for feature in sorted(features)), encoding="ascii")
+    lighter = work / "lighter.cmake"
+    lighter.write_text(_LIGHTER, encoding="ascii")
     progress.step(f"building llama.cpp for {target} (about 5 minutes on two cores, once)")
-    commit = f"-DLLAMA_BUILD_COMMIT={llama_cpp_commit()}"
-    with progress.bar(f"runtime {target}", None, "file") as bar:
-        options = [*_FLAGS, commit, *target.options, f"-DCMAKE_TOOLCHAIN_FILE={file}"]
-        _run([tools.cmake, "-G", "Ninja", "-S", source, "-B", build, *options], environment, bar, place)
-    progress.step("compiling")
-    with progress.bar(f"runtime {target}", 224, "file") as bar:
-        _run([tools.cmake, "--build", build, "--target", "llama-app"], environment, bar, place)
+    options = [
+        *_FLAGS, *target.options, f"-DLLAMA_BUILD_COMMIT={llama_cpp_commit()}",
+        f"-DCMAKE_TOOLCHAIN_FILE={file}", f"-DCMAKE_PROJECT_llama.cpp_INCLUDE={lighter}",
+    ]  # fmt: skip
+    with ExitStack() as open_bar:
+        hear = _counting(lambda total: open_bar.enter_context(progress.bar(f"runtime {target}", total, "file")))
+        _run([tools.cmake, "-G", "Ninja", "-S", source, "-B", build, *options], environment, hear, place)
+        _run([tools.cmake, "--build", build, "--target", "llama-app"], environment, hear, place)
     (place / _PROGRAMS).mkdir()
     shutil.copy(build / "bin" / UNIFIED, place / _PROGRAMS / UNIFIED)
     _keep_licences(source, tools, place / _LICENCES)
@@ -181,6 +199,7 @@ def _toolchain_file(target: BuildTarget, tools: Toolchain, source: Path, build: 
                 triple=target.triple,
                 source=source,
                 build=build,
+                tools=work / "tools",
                 cpu=" ".join([target.cpu, *target.flags]),
             ),
             encoding="utf-8",
@@ -192,16 +211,24 @@ def _toolchain_file(target: BuildTarget, tools: Toolchain, source: Path, build: 
     return file
 
 
-def _run(arguments: list[str | Path], environment: Mapping[str, str], bar: Bar, place: Path) -> None:
+def _counting(opened: Callable[[int], Bar]) -> Callable[[str], None]:
+    """A listener to ninja, which says [files done/files in all] and so opens the bar that it advances."""
+    bar: Bar | None = None
     done = 0
 
     def hear(line: str) -> None:
-        nonlocal done
+        nonlocal bar, done
         if found := _COUNT.match(line):
-            count = int(found[1])
-            bar.advance(count - done)
-            done = count
+            bar = bar or opened(int(found[2]))
+            bar.advance(int(found[1]) - done)
+            done = int(found[1])
 
+    return hear
+
+
+def _run(
+    arguments: list[str | Path], environment: Mapping[str, str], hear: Callable[[str], None], place: Path
+) -> None:
     finished = follow(arguments, on_line=hear, environment=environment)
     if finished.status:
         _failed(finished, place)
