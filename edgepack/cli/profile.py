@@ -8,6 +8,7 @@ import click
 from edgepack.cli.options import output_of, output_options
 from edgepack.cli.tables import aligned, footnoted
 from edgepack.domain.profile import CpuCluster, Isa, Profile, profile_table, profile_toml
+from edgepack.domain.settling import counted
 from edgepack.infra.library import (
     HOST,
     load_profile,
@@ -127,6 +128,9 @@ def _rows(profile: Profile) -> Iterator[tuple[str, str, str | None]]:
             yield label, f"{watts.value:g} W", watts.source
     if profile.sustained:
         yield "sustained", f"{profile.sustained.value:.0%} of the first speed", profile.sustained.source
+    for row in profile.calibrations:
+        speeds = f"decode {row.decode:,.1f}, prefill {row.prefill:,.1f} tokens/s"
+        yield "calibration", f"{row.model} {row.quant}: {speeds}, {counted(row.threads)}", row.source
 
 
 def _cluster(cluster: CpuCluster) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from edgepack.domain.calibration import Calibration, calibration_table, parse_calibration
 from edgepack.domain.reading import Table, toml_text
 
 SCHEMA = 1
@@ -52,6 +53,8 @@ class BandwidthKind(StrEnum):
 
     DECODE = "decode"
     """bytes of weights times tokens a second, while llama.cpp or a program on top of it generates"""
+    READ_ALL = "read_all"
+    """bytes loaded by all big cores together"""
     READ = "read"
     """bytes loaded by one core"""
     COPY = "copy"
@@ -157,6 +160,8 @@ class Profile:
     power: Power
     sustained: Figure | None
     """Speed after minutes of full load, as a share of the speed of the first seconds."""
+    calibrations: tuple[Calibration, ...] = ()
+    """What `edgepack profile probe` measured with synthetic weights."""
 
     @property
     def memory_budget(self) -> int:
@@ -174,7 +179,7 @@ class Profile:
 
         Its `kind` says which; one core's reading is a lower bound for all cores, theory an upper one.
         """
-        kinds = (BandwidthKind.DECODE, BandwidthKind.READ, BandwidthKind.THEORETICAL)
+        kinds = (BandwidthKind.DECODE, BandwidthKind.READ_ALL, BandwidthKind.READ, BandwidthKind.THEORETICAL)
         return next((found for kind in kinds if (found := self.memory.of(kind))), None)
 
     @property
@@ -208,6 +213,7 @@ def parse_profile(table: Mapping[str, object], *, name: str) -> Profile:
         runtime=_runtime(reader.table("runtime")),
         power=_power(reader.table_or_none("power")),
         sustained=_sustained(reader.table_or_none("sustained")),
+        calibrations=tuple(parse_calibration(table) for table in reader.tables("calibration")),
     )
     cpu.finish()
     reader.finish()
@@ -330,6 +336,7 @@ def profile_table(profile: Profile) -> dict[str, object]:
             "target": profile.runtime.target,
             "cpu": profile.runtime.cpu,
         },
+        **_calibrations_table(profile),
     }
 
 
@@ -348,6 +355,11 @@ def _optional_tables(profile: Profile) -> dict[str, object]:
     tables["power"] = _figures_table({"idle_watts": power.idle, "load_watts": power.load})
     tables["sustained"] = _figures_table({"factor": profile.sustained})
     return {name: table for name, table in tables.items() if table}
+
+
+def _calibrations_table(profile: Profile) -> dict[str, object]:
+    rows = [calibration_table(calibration) for calibration in profile.calibrations]
+    return {"calibration": rows} if rows else {}
 
 
 def _cluster_table(cluster: CpuCluster) -> dict[str, object]:

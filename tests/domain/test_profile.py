@@ -84,6 +84,16 @@ source = "a meter"
 [sustained]
 factor = 0.8
 source = "ten minutes in a case"
+
+[[calibration]]
+model = "qwen3-0.6b"
+quant = "Q4_0"
+threads = 2
+prompt_tokens = 128
+prefill = 90
+decode = 21.5
+measured = "2026-11-26"
+source = "edgepack profile probe, 2026-11-26"
 """
 
 
@@ -127,11 +137,19 @@ def test_the_bandwidth_nearest_to_decoding_is_preferred() -> None:
     """Decoding measured is preferred to reading, reading to theory; copying counts other bytes and is not used."""
     profile = parsed()
     kinds = []
-    for kind in (BandwidthKind.COPY, BandwidthKind.THEORETICAL, BandwidthKind.READ, BandwidthKind.DECODE):
+    for name in ("copy", "theoretical", "read", "read_all", "decode"):
+        kind = BandwidthKind(name)
         one = replace(profile.memory.bandwidths[0], kind=kind)
         profile = replace(profile, memory=replace(profile.memory, bandwidths=(*profile.memory.bandwidths[1:], one)))
         kinds.append(profile.bandwidth and profile.bandwidth.kind)
-    assert kinds == [None, "theoretical", "read", "decode"]
+    assert kinds == [None, "theoretical", "read", "read_all", "decode"]
+
+
+def test_a_calibration_is_what_was_measured_and_where_it_comes_from() -> None:
+    (calibration,) = parsed().calibrations
+    assert (calibration.model, calibration.quant, calibration.threads) == ("qwen3-0.6b", "Q4_0", 2)
+    assert (calibration.prompt_tokens, calibration.prefill, calibration.decode) == (128, 90.0, 21.5)
+    assert (calibration.measured, calibration.source) == ("2026-11-26", "edgepack profile probe, 2026-11-26")
 
 
 def test_a_profile_written_reads_back_the_same() -> None:
@@ -182,6 +200,11 @@ MALFORMED: list[tuple[Spoil, str]] = [
     (lambda t: t["memory"]["bandwidths"][0].update(kind="fast"), r"memory\.bandwidths\[0\]\.kind: 'fast'"),
     (lambda t: t["memory"]["bandwidths"][0].pop("how"), r"memory\.bandwidths\[0\]\.how: expected string"),
     (lambda t: t["sustained"].update(factor=1.2), r"sustained\.factor: expected a share of at most 1, got 1\.2"),
+    (lambda t: t["calibration"][0].update(tps=9), r"calibration\[0\]\.tps: unknown key"),
+    (lambda t: t["calibration"][0].update(quant="Q4"), r"calibration\[0\]\.quant: 'Q4' is not known; did you mean"),
+    (lambda t: t["calibration"][0].update(decode=0), r"calibration\[0\]\.decode: expected more than 0, got 0"),
+    (lambda t: t["calibration"][0].update(measured="yesterday"), r"calibration\[0\]\.measured: expected a day"),
+    (lambda t: t["calibration"][0].pop("source"), r"calibration\[0\]\.source: expected string, got nothing"),
     (lambda t: t.update({"class": "toaster"}), r"class: 'toaster' is not known; known are phone"),
 ]  # fmt: skip
 
