@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from edgepack.domain.processors import arm_core, x86_core
 from edgepack.domain.profile import Isa
 
 FLAGS = {
@@ -13,19 +14,6 @@ FLAGS = {
     # Arm, 64 and 32 bit
     "asimd": Isa.NEON, "neon": Isa.NEON, "asimddp": Isa.DOTPROD, "asimdhp": Isa.FP16, "bf16": Isa.BF16,
     "i8mm": Isa.I8MM, "sve": Isa.SVE, "sve2": Isa.SVE2, "sme": Isa.SME,
-}  # fmt: skip
-
-# MIDR part numbers (Arm's implementer 0x41), as in Linux arch/arm64/include/asm/cputype.h
-_ARM_PARTS = {
-    0xC07: "Cortex-A7", 0xC08: "Cortex-A8", 0xC09: "Cortex-A9", 0xC0F: "Cortex-A15",
-    0xD03: "Cortex-A53", 0xD04: "Cortex-A35", 0xD05: "Cortex-A55", 0xD07: "Cortex-A57",
-    0xD08: "Cortex-A72", 0xD09: "Cortex-A73", 0xD0A: "Cortex-A75", 0xD0B: "Cortex-A76",
-    0xD0C: "Neoverse-N1", 0xD0D: "Cortex-A77", 0xD0E: "Cortex-A76AE", 0xD40: "Neoverse-V1",
-    0xD41: "Cortex-A78", 0xD42: "Cortex-A78AE", 0xD44: "Cortex-X1", 0xD46: "Cortex-A510",
-    0xD47: "Cortex-A710", 0xD48: "Cortex-X2", 0xD49: "Neoverse-N2", 0xD4B: "Cortex-A78C",
-    0xD4C: "Cortex-X1C", 0xD4D: "Cortex-A715", 0xD4E: "Cortex-X3", 0xD4F: "Neoverse-V2",
-    0xD80: "Cortex-A520", 0xD81: "Cortex-A720", 0xD82: "Cortex-X4", 0xD85: "Cortex-X925",
-    0xD87: "Cortex-A725",
 }  # fmt: skip
 
 
@@ -65,11 +53,11 @@ def _processor(fields: Mapping[str, str]) -> Processor:
         features |= {Isa.RVV} if "v" in fields["isa"].removeprefix("rv64").partition("_")[0] else set()
     elif "CPU part" in fields:
         architecture = "aarch64" if "asimd" in flags or fields.get("CPU architecture") == "8" else "armv7"
-        microarchitecture = _arm_core(int(fields["CPU implementer"], 16), int(fields["CPU part"], 16))
+        microarchitecture = arm_core(int(fields["CPU implementer"], 16), int(fields["CPU part"], 16))
     else:
         architecture = "x86_64"
-        numbers = f"family {fields.get('cpu family', '?')} model {fields.get('model', '?')}"
-        microarchitecture = f"{fields.get('vendor_id', 'x86')} {numbers}"
+        family, model = (_number(fields, key) for key in ("cpu family", "model"))
+        microarchitecture = x86_core(fields.get("vendor_id", "x86"), family, model)
     return Processor(
         id=int(fields["processor"]),
         architecture=architecture,
@@ -79,6 +67,7 @@ def _processor(fields: Mapping[str, str]) -> Processor:
     )
 
 
-def _arm_core(implementer: int, part: int) -> str:
-    known = _ARM_PARTS.get(part) if implementer == 0x41 else None
-    return known or f"implementer {implementer:#04x} part {part:#05x}"
+def _number(fields: Mapping[str, str], key: str) -> int:
+    """0 where the kernel does not tell."""
+    text = fields.get(key, "")
+    return int(text) if text.isdecimal() else 0

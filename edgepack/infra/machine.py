@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgepack.domain.errors import DeviceError
+from edgepack.domain.processors import compiler_cpu
 from edgepack.domain.profile import (
     GIB,
     CpuCluster,
@@ -29,12 +30,6 @@ from edgepack.infra.process import run
 
 ROOT = Path("/")
 USABLE_SHARE = 0.75
-_BEYOND_LEVELS = {
-    Isa.AVX_VNNI: "avxvnni",
-    Isa.AVX512_VBMI: "avx512vbmi",
-    Isa.AVX512_VNNI: "avx512vnni",
-    Isa.AVX512_BF16: "avx512bf16",
-}
 
 # Shares of the fastest core's capacity or clock from which a core is big. A phone's mid cores have
 # 0.6 to 0.9 of its capacity, little ones 0.2 to 0.45; clocks say less, so only near ones are one kind.
@@ -79,17 +74,18 @@ def host_profile(root: Path = ROOT, *, allowed: frozenset[int] | None = None) ->
         )
     mine = [processors[core.cpu] for core in cores]
     isa = frozenset.intersection(*(processor.features for processor in mine))
+    clusters = _clusters(cores, mine)
     model = _device_tree_model(root)
     system = "android" if (root / "system/build.prop").exists() else "linux"
     name = model or mine[-1].model or mine[-1].microarchitecture
     return _profile(
         name=Fact(text=name, source="the device tree" if model else "/proc/cpuinfo"),
         device_class=_device_class(root, system, board=model is not None),
-        clusters=_clusters(cores, mine),
+        clusters=clusters,
         isa=isa,
         source="/proc/cpuinfo",
         ram=Figure(value=_gib(_memory_total(root)), source="/proc/meminfo and cgroup memory.max"),
-        runtime=_runtime(system, mine[0].architecture, isa),
+        runtime=_runtime(system, mine[0].architecture, [found.microarchitecture for found in clusters], isa),
     )
 
 
@@ -246,25 +242,9 @@ def _device_class(root: Path, system: str, *, board: bool) -> DeviceClass:
     return DeviceClass.LAPTOP if chassis in _MOBILE_CHASSIS else DeviceClass.COMPUTER
 
 
-def _runtime(system: str, architecture: str, isa: frozenset[Isa]) -> Runtime:
+def _runtime(system: str, architecture: str, cores: Sequence[str], isa: frozenset[Isa]) -> Runtime:
     target = "arm-linux-musleabihf" if architecture == "armv7" else f"{architecture}-linux-musl"
-    return Runtime(os=system, abi=architecture, target=target, cpu=_target_cpu(architecture, isa))
-
-
-def _target_cpu(architecture: str, isa: frozenset[Isa]) -> str:
-    """The most a runtime built for this machine may use, by the compilers' names."""
-    if architecture == "x86_64":
-        levels = (
-            ("x86_64_v4", {Isa.AVX512F, Isa.AVX512BW, Isa.AVX2, Isa.FMA, Isa.F16C, Isa.BMI2}),
-            ("x86_64_v3", {Isa.AVX2, Isa.FMA, Isa.F16C, Isa.BMI2}),
-            ("x86_64_v2", {Isa.SSE42}),
-        )
-        level = next((level for level, needed in levels if needed <= isa), "x86_64")
-        # Beyond its level, by the compilers' names: with them llama.cpp's integer kernels are several times faster.
-        return level + "".join(f"+{name}" for feature, name in _BEYOND_LEVELS.items() if feature in isa)
-    if architecture == "aarch64" and {Isa.DOTPROD, Isa.FP16} <= isa:
-        return "cortex_a76" + "".join(f"+{more}" for more in (Isa.I8MM, Isa.BF16) if more in isa)
-    return "generic"
+    return Runtime(os=system, abi=architecture, target=target, cpu=compiler_cpu(architecture, cores, isa))
 
 
 def _profile(
@@ -317,7 +297,7 @@ def macos_profile(values: Mapping[str, str]) -> Profile:
         ram=Figure(value=_gib(int(values["hw.memsize"])), source="sysctl hw.memsize"),
         runtime=Runtime(
             os="macos", abi=architecture, target=f"{architecture}-macos",
-            cpu="apple_m1" if arm else _target_cpu(architecture, isa),
+            cpu="apple_m1" if arm else compiler_cpu(architecture, (), isa),
         ),
     )  # fmt: skip
 

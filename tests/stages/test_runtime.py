@@ -7,6 +7,7 @@ import pytest
 
 from edgepack.domain.errors import BadInputError, NetworkError, UsageError
 from edgepack.domain.native import Program, build_target
+from edgepack.domain.processors import COMPILED, compiler_cpu
 from edgepack.domain.profile import Isa, Runtime
 from edgepack.domain.progress import Silent
 from edgepack.infra.library import load_profile, profile_names
@@ -79,6 +80,37 @@ def test_the_compiler_uses_what_the_profile_has_no_more_and_no_less(
     profile = load_profile(name)
     features = compiled_features(build_target(profile.runtime), tools, caches(tmp_path))
     assert features == profile.isa - UNVERIFIED.get(name, set())
+
+
+@pytest.mark.parametrize(("cpu", "has"), sorted({(cpu, has) for cpu, has in COMPILED.values()}, key=str))
+def test_a_cores_name_gives_the_compiler_what_the_core_has(
+    cpu: str, has: frozenset[Isa], tools: Toolchain, tmp_path: Path
+) -> None:
+    wanted = build_target(Runtime(os="linux", abi="aarch64", target="aarch64-linux-musl", cpu=cpu))
+    assert compiled_features(wanted, tools, caches(tmp_path)) == has
+
+
+@pytest.mark.parametrize(
+    ("architecture", "target", "cores", "isa"),
+    [
+        ("aarch64", "aarch64-linux-musl", ["Cortex-X3", "Cortex-A510"], {"neon", "dotprod", "fp16", "i8mm", "bf16"}),
+        ("aarch64", "aarch64-linux-musl", ["Kryo-3xx-Gold", "Kryo-3xx-Silver"], {"neon", "fp16"}),
+        ("aarch64", "aarch64-linux-musl", ["a core of tomorrow"], {"neon"}),
+        ("armv7", "arm-linux-musleabihf", ["Cortex-A53"], {"neon"}),
+        ("armv7", "arm-linux-musleabihf", ["Krait"], {"neon"}),
+        ("armv7", "arm-linux-musleabihf", ["ARM1176"], set()),
+        ("riscv64", "riscv64-linux-musl", ["spacemit,x60"], {"rvv"}),
+        ("riscv64", "riscv64-linux-musl", ["RISC-V"], set()),
+        ("x86_64", "x86_64-linux-musl", ["Zen"], {"sse42", "avx", "avx2", "fma", "f16c", "bmi2", "avx_vnni"}),
+    ],
+)
+def test_what_the_flags_say_is_what_the_compiler_may_use(
+    architecture: str, target: str, cores: list[str], isa: set[str], tools: Toolchain, tmp_path: Path
+) -> None:
+    """Also where no core's name fits: no more than the kernel lists, which would die, and no less."""
+    has = frozenset(map(Isa, isa))
+    runtime = Runtime(os="linux", abi=architecture, target=target, cpu=compiler_cpu(architecture, cores, has))
+    assert compiled_features(build_target(runtime), tools, caches(tmp_path)) == has
 
 
 def test_a_cpu_that_the_compiler_does_not_know_is_a_mistake_in_the_profile(tools: Toolchain, tmp_path: Path) -> None:
