@@ -15,6 +15,7 @@ from edgepack.domain.errors import UsageError
 from edgepack.domain.measurement import Measurement, Series, Sustained, Workload
 from edgepack.domain.measurement_json import measurement_json
 from edgepack.domain.profile import Profile
+from edgepack.domain.weights import Weights
 from edgepack.infra.library import load_profile
 
 if TYPE_CHECKING:
@@ -37,7 +38,8 @@ def _thread_counts(context: click.Context, parameter: click.Parameter, words: st
 
 
 @click.command(name="bench")
-@click.argument("weights", type=click.Path(path_type=Path))
+@click.argument("weights", type=click.Path(path_type=Path), required=False)
+@click.option("--synthetic", metavar="M:Q", help="Made-up weights of model M at Q in place of WEIGHTS: no download.")
 @click.option(
     "--threads",
     metavar="N[,N…]",
@@ -70,7 +72,8 @@ def _thread_counts(context: click.Context, parameter: click.Parameter, words: st
 @click.pass_context
 def command(
     context: click.Context,
-    weights: Path,
+    weights: Path | None,
+    synthetic: str | None,
     threads: tuple[int, ...] | None,
     prompt_tokens: int,
     generate_tokens: int,
@@ -82,20 +85,16 @@ def command(
     sustained: float | None,
     out: Path | None,
 ) -> None:
-    """Measure tokens/s of the GGUF WEIGHTS, with llama-bench's loop and defaults.
+    """Measure tokens/s of the GGUF WEIGHTS, with llama-bench's loop and defaults; or of a model's like.
 
     It waits a while for a quiet machine, tries numbers of threads, pins them to the big cores, and measures
     again when other programs or a wide spread of samples spoil a series. On another device, and with
     --runtime, --profile or --sustained, llama-bench itself does it.
     """
-    from edgepack.engines.llamacpp import identify
-
     _check(prompt_tokens, generate_tokens, out)
     where = parse_device(device)
     output = output_of(context)
-    size = weights.stat().st_size if weights.is_file() else None
-    with output.bar(f"sha256 of {weights.name}", size, "B") as bar:
-        identified = identify(weights, advance=bar.advance)
+    identified = _identified(weights, synthetic, output)
     workload = Workload(prompt_tokens=prompt_tokens, generated_tokens=generate_tokens, repeats=repeats)
     expected = load_profile(profile) if profile else None
     if isinstance(where, LocalDevice) and runtime is None and expected is None and sustained is None:
@@ -113,9 +112,28 @@ def command(
     if out:
         _write(out, record)
     output.result(
-        "bench", {"weights": str(weights), "out": out and str(out), "measurement": record},
+        "bench", {"weights": synthetic or str(weights), "out": out and str(out), "measurement": record},
         lambda: shown(measurement, out),
     )  # fmt: skip
+
+
+def _identified(weights: Path | None, wanted: str | None, output: Output) -> Weights:
+    """The file, hashed, or weights that are made up now unless the store has them."""
+    if weights is not None and wanted is None:
+        from edgepack.engines.llamacpp import identify
+
+        size = weights.stat().st_size if weights.is_file() else None
+        with output.bar(f"sha256 of {weights.name}", size, "B") as bar:
+            return identify(weights, advance=bar.advance)
+    if wanted is None or weights is not None:
+        raise UsageError(
+            "bench: expected WEIGHTS or --synthetic, one of the two", hint="give a .gguf, or --synthetic MODEL:QUANT"
+        )
+    from edgepack.infra.pins import llama_cpp_pin
+    from edgepack.infra.store import Store, home
+    from edgepack.stages.synthetic import synthetic
+
+    return synthetic(wanted, llama_cpp=llama_cpp_pin().version, store=Store(home()), progress=output)
 
 
 def _runtime_for(device: Device, given: Path | None, expected: Profile | None, output: Output) -> "RuntimeFor":
@@ -160,8 +178,9 @@ def _write(path: Path, record: dict[str, object]) -> None:
 def shown(measurement: Measurement, out: Path | None = None) -> str:
     """A measurement for people: a line a test, then what it was taken on."""
     weights = measurement.weights
+    name = f"{weights.name} (synthetic)" if weights.synthetic else weights.name
     lines = [
-        f"{weights.name}, {weights.quant or 'unknown quantization'}, {weights.parameters / 1e6:,.1f} M parameters, "
+        f"{name}, {weights.quant or 'unknown quantization'}, {weights.parameters / 1e6:,.1f} M parameters, "
         f"{weights.size / 1e6:,.1f} MB: measured, {'stable' if measurement.stable else 'UNSTABLE'}",
         *(f"  unstable: {reason}" for reason in measurement.unstable_because),
         "",

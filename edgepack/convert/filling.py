@@ -40,7 +40,7 @@ def fill_file(
     frontier = Frontier([*(slab.start for slab in slabs[1:]), size])
     with (
         _opened({path for tensor in stored for path in tensor.source.paths}) as sources,
-        _reserved(path, size) as target,
+        reserved(path, size) as target,
         progress.bar(label, sum(slab.bytes_read for slab in slabs), "B") as bar,
     ):
         writer = SlabWriter(ggml, target, sources, importances)
@@ -63,7 +63,7 @@ def _opened(paths: set[Path]) -> Iterator[dict[str, int]]:
 
 
 @contextmanager
-def _reserved(path: Path, size: int) -> Iterator[int]:
+def reserved(path: Path, size: int) -> Iterator[int]:
     """The output, with its disk space claimed before any work is done for it."""
     file = os.open(path, os.O_RDWR)
     try:

@@ -7,15 +7,13 @@ from typing import Protocol
 import gguf
 
 from edgepack.convert.adapter import Adapter
-from edgepack.convert.config import Config, read_config
-from edgepack.convert.family import Family, Value
+from edgepack.convert.config import read_config
 from edgepack.convert.filling import fill_file
 from edgepack.convert.fitting import fit, merged
 from edgepack.convert.imatrix import ImportanceMatrix, applied, left_out, matrix_keys
 from edgepack.convert.layout import add_tensors, write_head
 from edgepack.convert.metadata import write_model_keys, write_quant_keys, write_vocabulary_keys
-from edgepack.convert.outline import plan_of
-from edgepack.convert.safetensors import StoredTensor
+from edgepack.convert.outline import Outline, plan_of
 from edgepack.convert.table import family_of
 from edgepack.convert.tensors import Source, match, stored_tensors
 from edgepack.convert.typeplan import Mixture, TypePlan
@@ -25,45 +23,16 @@ from edgepack.domain.tuning import TypeOverride
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Conversion:
+class Conversion(Outline):
     """A checkpoint read as far as its headers: everything is known but the weights' values."""
 
     directory: Path
     name: str
-    family: Family
-    config: Config
-    plan: TypePlan
-    """Its tensors, and their types for every quantization."""
 
     @property
     def sources(self) -> tuple[Source, ...]:
         """Its tensors in the GGUF's order."""
         return self.plan.sources
-
-    @property
-    def architecture(self) -> str:
-        return self.family.architecture
-
-    @property
-    def parameters(self) -> int:
-        """Weights in the checkpoint, counted from its tensors."""
-        return sum(source.elements for source in self.sources if isinstance(source.origin, StoredTensor))
-
-    @property
-    def context_length(self) -> int:
-        """Tokens that a text may have; a class may count positions that none of them takes."""
-        said = self._said("context_length")
-        return said if isinstance(said, int) else self.config.count("max_position_embeddings")
-
-    @property
-    def embeds(self) -> bool:
-        """Whether it was trained to give vectors of texts rather than to write."""
-        return self._said("attention.causal") is False or self._said("pooling_type") is not None
-
-    def _said(self, name: str) -> Value | None:
-        """What the GGUF says under the architecture's key of that name."""
-        values = [key.value(self.config) for key in self.family.keys if key.name == name]
-        return next((value for value in reversed(values) if value is not None), None)
 
     def write_keys(self, writer: gguf.GGUFWriter) -> None:
         """All that the GGUF says of the model but how it is quantized; the writer holds all tensors."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import gguf
 
 from edgepack.convert.config import Config
-from edgepack.convert.family import Family, Row
+from edgepack.convert.family import Family, Row, Value
 from edgepack.convert.metadata import write_hyperparameters
 from edgepack.convert.safetensors import StoredTensor
 from edgepack.convert.table import family_of
@@ -29,7 +29,33 @@ class Outline:
     family: Family
     config: Config
     plan: TypePlan
-    """Types and sizes for every quantization."""
+    """Its tensors, and their types for every quantization."""
+
+    @property
+    def architecture(self) -> str:
+        """By llama.cpp's name."""
+        return self.family.architecture
+
+    @property
+    def parameters(self) -> int:
+        """Weights in the checkpoint, counted from its tensors."""
+        return sum(source.elements for source in self.plan.sources if isinstance(source.origin, StoredTensor))
+
+    @property
+    def context_length(self) -> int:
+        """Tokens that a text may have; a class may count positions that none of them takes."""
+        said = self.said("context_length")
+        return said if isinstance(said, int) else self.config.count("max_position_embeddings")
+
+    @property
+    def embeds(self) -> bool:
+        """Whether it was trained to give vectors of texts rather than to write."""
+        return self.said("attention.causal") is False or self.said("pooling_type") is not None
+
+    def said(self, name: str) -> Value | None:
+        """What the GGUF says under the architecture's key of that name."""
+        values = [key.value(self.config) for key in self.family.keys if key.name == name]
+        return next((value for value in reversed(values) if value is not None), None)
 
 
 def outline(config: Config) -> Outline:

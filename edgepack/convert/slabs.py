@@ -122,7 +122,7 @@ class SlabWriter:
             data = values.view(np.uint8)
         else:
             self._ggml.quantize(tensor.type, values, data, tensor.rows)
-        _write(self._target, data, tensor.offset)
+        write_at(self._target, data, tensor.offset)
 
     def fill(self, slab: Slab) -> int:
         """Bring one slab from the checkpoint to the GGUF; returns the bytes its weights have there."""
@@ -130,7 +130,7 @@ class SlabWriter:
         self._merge(slab, wide)
         wide = self._change(slab, wide)
         _check_finite(slab, wide)
-        _write(self._target, self._quantize(slab, wide), slab.start)
+        write_at(self._target, self._quantize(slab, wide), slab.start)
         return slab.bytes_read
 
     def _read(self, slab: Slab) -> npt.NDArray[np.uint8]:
@@ -245,7 +245,7 @@ def _check_finite(slab: Slab, wide: npt.NDArray[np.float32]) -> None:
         )
 
 
-def _write(file: int, data: npt.NDArray[np.uint8], offset: int) -> None:
+def write_at(file: int, data: npt.NDArray[np.uint8], offset: int) -> None:
     view = data.data
     while view:
         count = os.pwrite(file, view, offset)

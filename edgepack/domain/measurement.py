@@ -144,6 +144,8 @@ class MeasuredWeights:
     parameters: int
     adapter: str | None = None
     """sha256 of the adapter's GGUF that was applied; None for the model alone."""
+    synthetic: bool = False
+    """Whether its values were made up: the speed is that of any weights of its shape and types."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -142,6 +142,7 @@ def _weights(table: Table) -> MeasuredWeights:
         name=table.text("name"), sha256=table.text("sha256"), size=table.whole("size"),
         quant=table.text_or_none("quant"), architecture=table.text("architecture"),
         parameters=table.whole("parameters"), adapter=table.text_or_none("adapter"),
+        synthetic=table.flag("synthetic", default=False),
     )  # fmt: skip
     table.finish()
     return weights

@@ -5,6 +5,9 @@ from pathlib import Path
 
 from edgepack.domain.quant import Quant
 
+SYNTHETIC_KEY = "edgepack.synthetic"
+"""The GGUF key of weights that were made up, not trained: good for speed and memory alone."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Weights:
@@ -19,3 +22,5 @@ class Weights:
     """None for a file that edgepack did not make and whose `general.file_type` it does not know."""
     parameters: int
     context_length: int
+    synthetic: bool = False
+    """Whether its values were made up."""

@@ -69,7 +69,7 @@ def identify(weights: Path, *, memo: Path | None = None, advance: Callable[[int]
     return Weights(
         path=weights, sha256=sha256_of(weights, memo=memo, advance=advance), size=weights.stat().st_size,
         name=found.name, architecture=found.architecture, quant=found.quant,
-        parameters=found.parameters, context_length=found.context_length,
+        parameters=found.parameters, context_length=found.context_length, synthetic=found.synthetic,
     )  # fmt: skip
 
 

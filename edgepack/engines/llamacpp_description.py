@@ -6,6 +6,7 @@ from pathlib import Path
 from edgepack.domain.errors import BadInputError
 from edgepack.domain.plan import AttentionShape
 from edgepack.domain.quant import Quant
+from edgepack.domain.weights import SYNTHETIC_KEY
 from edgepack.engines.llamacpp_library import OpenModel, attends_both_ways, metadata, opened
 
 # The widest feed-forward layers in use (Gemma 2B's), for metadata that give none that can be read.
@@ -32,6 +33,8 @@ class Description:
     """An upper bound where layers differ: llama.cpp shows no metadata that holds a value for each layer."""
     embeds: bool
     """Whether it was trained to give vectors of texts rather than to write."""
+    synthetic: bool
+    """Whether its values were made up, not trained."""
     files: int
     """Files that the model is split into; more than one where this is the first of a split."""
 
@@ -51,6 +54,7 @@ def describe(weights: Path) -> Description:
             licence=metadata(model, "general.license"),
             shape=_shape(model, architecture),
             embeds=attends_both_ways(model) or bool(_whole(model, f"{architecture}.pooling_type")),
+            synthetic=metadata(model, SYNTHETIC_KEY) == "true",
             files=_whole(model, "split.count") or 1,
         )
 

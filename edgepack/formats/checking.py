@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from edgepack.domain.bundle import EVIDENCE, MANIFEST, SUMS, Manifest
 from edgepack.domain.errors import VerificationError
 from edgepack.domain.progress import Bar
+from edgepack.domain.weights import SYNTHETIC_KEY
 from edgepack.formats.opening import file_in, read_manifest, read_small
 from edgepack.formats.reader import BundleReader, Kind, Member
 from edgepack.formats.sums import parse_sums
 
 _SUMS_OF_EVIDENCE = f"{EVIDENCE}/{SUMS}"
 _GGUF = b"GGUF"
+_FIRST_KEYS = 4096
+"""Bytes: our own files say there that they are synthetic."""
 _NAMED = 8
 """Faults an error names; the rest are counted."""
 
@@ -40,8 +43,11 @@ def check(reader: BundleReader, bar: Bar) -> Checked:
     _complain([*_contradictions(manifest, expected), *_not_executable(reader, manifest)])
     for gguf in (manifest.weights, *([manifest.adapter] if manifest.adapter else [])):
         member = file_in(reader, gguf.path)
-        if member is None or not next(reader.chunks(member), b"").startswith(_GGUF):
+        head = next(reader.chunks(member), b"") if member else b""
+        if not head.startswith(_GGUF):
             _complain([f"no GGUF: {gguf.path}"])
+        if SYNTHETIC_KEY.encode() in head[:_FIRST_KEYS]:
+            _complain([f"synthetic weights, which know nothing: {gguf.path}"])
     members = [member for member in reader.members if member.kind is Kind.FILE]
     return Checked(
         manifest=manifest,

@@ -75,7 +75,7 @@ def adopt(path: Path, *, memo: Path, allow_over_3b: bool, progress: Progress) ->
     """
     found = describe(path)
     name = found.name if found.name.isprintable() else path.stem
-    _refuse_incomplete(path, found)
+    _refuse_unfit(path, found)
     refuse_over_3b(name, found.parameters, allowed=allow_over_3b)
     try:
         size = path.stat().st_size
@@ -95,11 +95,16 @@ def adopt(path: Path, *, memo: Path, allow_over_3b: bool, progress: Progress) ->
     )  # fmt: skip
 
 
-def _refuse_incomplete(path: Path, found: Description) -> None:
+def _refuse_unfit(path: Path, found: Description) -> None:
     if found.files > 1:
         raise BadInputError(
             f"{path}: one of {found.files} files that a model is split into",
             hint="merge them first: llama-gguf-split --merge FIRST.gguf WHOLE.gguf",
+        )
+    if found.synthetic:
+        raise BadInputError(
+            f"{path}: synthetic weights, which know nothing",
+            hint="measure them with edgepack bench; build a model",
         )
     if not found.parameters:
         raise BadInputError(f"{path}: a vocabulary without weights", hint="give a GGUF that holds a whole model")

@@ -193,5 +193,5 @@ def _measured(weights: Weights, adapter: AdapterWeights | None) -> MeasuredWeigh
         name=weights.name, sha256=weights.sha256, size=weights.size,
         quant=None if weights.quant is None else weights.quant.value,
         architecture=weights.architecture, parameters=weights.parameters,
-        adapter=adapter.sha256 if adapter else None,
+        adapter=adapter.sha256 if adapter else None, synthetic=weights.synthetic,
     )  # fmt: skip

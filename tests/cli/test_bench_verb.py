@@ -116,3 +116,25 @@ def test_what_is_no_gguf_is_bad_input(
     assert len(complaint) == 2
     assert "x.gguf" in complaint[0]
     assert not (tmp_path / "seen.json").exists()
+
+
+def test_synthetic_weights_are_measured_and_named_as_such(tmp_path: Path) -> None:
+    """Nothing is downloaded; a directory needs its config.json only."""
+    (tmp_path / "little").mkdir()
+    (tmp_path / "little" / "config.json").write_text(json.dumps({
+        "architectures": ["LlamaForCausalLM"], "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2,
+        "num_attention_heads": 4, "num_key_value_heads": 2, "vocab_size": 400, "rms_norm_eps": 1e-5,
+        "max_position_embeddings": 256, "tie_word_embeddings": True, "torch_dtype": "bfloat16",
+    }))  # fmt: skip
+    asked = f"{tmp_path / 'little'}:Q8_0"
+    assert call("--synthetic", asked, *QUICK).stdout.startswith("little (synthetic), Q8_0, 0.1 M parameters, ")
+    shown = json.loads(call("--synthetic", asked, *QUICK, "--json").stdout)
+    jsonschema.validate(shown, json.loads(SCHEMA.read_text()), cls=jsonschema.Draft202012Validator)
+    assert (shown["weights"], shown["measurement"]["weights"]["synthetic"]) == (asked, True)
+    assert parse_measurement(shown["measurement"]).weights.synthetic
+
+
+@pytest.mark.parametrize("both", [True, False])
+def test_weights_or_synthetic_one_of_the_two(tiny: Path, both: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["bench", *([str(tiny), "--synthetic", "qwen2.5-0.5b:Q4_0"] if both else [])]) == ExitCode.USAGE
+    assert "expected WEIGHTS or --synthetic" in capsys.readouterr().err

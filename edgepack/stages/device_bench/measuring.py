@@ -137,4 +137,5 @@ def _measured(weights: Weights) -> MeasuredWeights:
         name=weights.name, sha256=weights.sha256, size=weights.size,
         quant=None if weights.quant is None else weights.quant.value,
         architecture=weights.architecture, parameters=weights.parameters, adapter=None,
+        synthetic=weights.synthetic,
     )  # fmt: skip
