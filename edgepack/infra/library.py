@@ -10,6 +10,7 @@ from edgepack.domain.catalogue import Catalogue, make_catalogue
 from edgepack.domain.errors import BadInputError, UsageError
 from edgepack.domain.profile import Profile, parse_profile, profile_toml
 from edgepack.domain.reading import Table
+from edgepack.domain.type_costs import IsaClass, TypeCosts, parse_type_costs
 from edgepack.infra.machine import host_profile
 
 HOST = "host"
@@ -71,6 +72,12 @@ def load_catalogue() -> Catalogue:
     """Every model that edgepack knows by name."""
     files = sorted((_PACKAGE / "data" / "catalogue").glob("*.toml"))
     return make_catalogue({path.name: read_toml(path) for path in files})
+
+
+@cache
+def load_type_costs() -> dict[IsaClass, TypeCosts]:
+    """What each tensor type costs, by class of instruction sets."""
+    return parse_type_costs(read_toml(_PACKAGE / "data" / "type_costs.toml"))
 
 
 def read_toml(path: Path) -> dict[str, object]:

@@ -1,0 +1,80 @@
+"""What a kind of task asks of a model and a device, before anybody has measured the user's own."""
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+
+class TaskKind(StrEnum):
+    """What a model is for."""
+
+    CLASSIFY = "classify"
+    EXTRACT = "extract"
+    REWRITE = "rewrite"
+    ANSWER = "answer"
+    """Questions about a text that is given."""
+    CHAT = "chat"
+    SUMMARISE = "summarise"
+    RAG = "rag"
+    """Answers out of several documents."""
+    REASON = "reason"
+    CODE = "code"
+    RESEARCH = "research"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Needs:
+    """Limits and the request that speeds are predicted for. None: no limit."""
+
+    kind: TaskKind
+    level: int
+    """1 to 4: how hard the kind is (docs/choosing.md)."""
+    context: int
+    """Tokens of a conversation that must fit."""
+    prompt: int
+    """Tokens that a request typically brings anew."""
+    first_token: float | None
+    """Seconds until an answer begins."""
+    decode: float | None
+    """Tokens a second while it goes on."""
+    size: int | None = None
+    """Bytes of the weights."""
+
+
+# A chat's answer shall begin within 3 s and go on as fast as people read: about 5 tokens a second. What runs unseen
+# has no such limit. The contexts hold a request of the kind and its answer, and no more: cache is memory.
+_USUAL = {
+    TaskKind.CLASSIFY: Needs(kind=TaskKind.CLASSIFY, level=1, context=1024, prompt=256, first_token=1.0, decode=None),
+    TaskKind.EXTRACT: Needs(kind=TaskKind.EXTRACT, level=1, context=2048, prompt=512, first_token=None, decode=None),
+    TaskKind.REWRITE: Needs(kind=TaskKind.REWRITE, level=1, context=2048, prompt=256, first_token=3.0, decode=5.0),
+    TaskKind.ANSWER: Needs(kind=TaskKind.ANSWER, level=1, context=2048, prompt=768, first_token=None, decode=5.0),
+    TaskKind.CHAT: Needs(kind=TaskKind.CHAT, level=2, context=4096, prompt=128, first_token=3.0, decode=5.0),
+    TaskKind.SUMMARISE: Needs(
+        kind=TaskKind.SUMMARISE, level=2, context=4096, prompt=2048, first_token=None, decode=None
+    ),
+    TaskKind.RAG: Needs(kind=TaskKind.RAG, level=2, context=4096, prompt=2048, first_token=None, decode=5.0),
+    TaskKind.REASON: Needs(kind=TaskKind.REASON, level=3, context=8192, prompt=512, first_token=None, decode=None),
+    TaskKind.CODE: Needs(kind=TaskKind.CODE, level=3, context=4096, prompt=512, first_token=None, decode=None),
+    TaskKind.RESEARCH: Needs(
+        kind=TaskKind.RESEARCH, level=4, context=8192, prompt=4096, first_token=None, decode=None
+    ),
+}
+
+
+def usual_needs(kind: TaskKind) -> Needs:
+    """What a kind of task asks for where the user says no more."""
+    return _USUAL[kind]
+
+
+def limited(
+    needs: Needs,
+    *,
+    context: int | None = None,
+    prompt: int | None = None,
+    first_token: float | None = None,
+    decode: float | None = None,
+    size: int | None = None,
+) -> Needs:
+    """`needs` with what the user said instead; 0 takes a limit away."""
+    said = {"context": context, "prompt": prompt, "first_token": first_token, "decode": decode, "size": size}
+    given = {key: value or None for key, value in said.items() if value is not None}
+    return replace(needs, **given)
