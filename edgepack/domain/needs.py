@@ -75,6 +75,11 @@ def limited(
     size: int | None = None,
 ) -> Needs:
     """`needs` with what the user said instead; 0 takes a limit away."""
-    said = {"context": context, "prompt": prompt, "first_token": first_token, "decode": decode, "size": size}
-    given = {key: value or None for key, value in said.items() if value is not None}
-    return replace(needs, **given)
+    return replace(
+        needs,
+        context=context or needs.context,
+        prompt=prompt or needs.prompt,
+        first_token=needs.first_token if first_token is None else first_token or None,
+        decode=needs.decode if decode is None else decode or None,
+        size=needs.size if size is None else size or None,
+    )
