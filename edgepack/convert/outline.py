@@ -14,7 +14,7 @@ from edgepack.convert.safetensors import StoredTensor
 from edgepack.convert.table import family_of
 from edgepack.convert.tensors import Source, layers_with, match
 from edgepack.convert.typeplan import TypePlan
-from edgepack.domain.catalogue import Architecture, CatalogueModel
+from edgepack.domain.catalogue import CatalogueModel
 
 _ELEMENT_BYTES = {"BF16": 2, "F16": 2, "F32": 4}
 _DTYPES = {"bfloat16": "BF16", "float16": "F16", "float32": "F32"}
@@ -77,15 +77,10 @@ def plan_of(family: Family, config: Config, sources: list[Source]) -> TypePlan:
 
 
 def config_of(model: CatalogueModel) -> Config:
-    """The config.json of a listed model, as far as the catalogue knows its shape."""
-    shape = model.shape
-    return Config(path=Path(model.id, "config.json"), table={
-        "architectures": [str(model.architecture)], "num_hidden_layers": shape.layers, "hidden_size": shape.hidden,
-        "intermediate_size": shape.ffn, "num_attention_heads": shape.heads, "num_key_value_heads": shape.kv_heads,
-        "head_dim": shape.head_dim, "vocab_size": shape.vocabulary, "tie_word_embeddings": shape.tied,
-        "attention_bias": shape.qkv_bias and model.architecture is not Architecture.QWEN2,
-        "max_position_embeddings": model.context, "torch_dtype": "bfloat16",
-    })  # fmt: skip
+    """The config.json of a listed model, as far as the catalogue has it."""
+    usual = {"max_position_embeddings": model.context, "torch_dtype": "bfloat16"}
+    told = {"architectures": [model.architecture], **usual, **model.config.values}
+    return Config(path=Path(model.id, "config.json"), table=told)
 
 
 def _described(family: Family, config: Config) -> Iterator[StoredTensor]:

@@ -1,4 +1,4 @@
-"""Models known by name: shape, licence, published scores; it knows nothing of files or quantizations."""
+"""Models known by name: config, licence, published scores; it knows nothing of files, families or quantizations."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,70 +6,31 @@ from difflib import get_close_matches
 from enum import StrEnum
 
 from edgepack.domain.errors import BadInputError
-from edgepack.domain.reading import Table
+from edgepack.domain.harness import Harness
+from edgepack.domain.licences import Licence, parse_licence
+from edgepack.domain.reading import Table, named_source
 
 SCHEMA = 1
-
-
-class Architecture(StrEnum):
-    """Model classes as a checkpoint's config.json names them."""
-
-    LLAMA = "LlamaForCausalLM"
-    MISTRAL = "MistralForCausalLM"
-    QWEN2 = "Qwen2ForCausalLM"
-    QWEN3 = "Qwen3ForCausalLM"
-    PHI3 = "Phi3ForCausalLM"
 
 
 class ModelKind(StrEnum):
     """What a model gives back."""
 
     INSTRUCT = "instruct"
+    """Answers."""
+    BASE = "base"
+    """Text that goes on: a model that nobody taught to answer."""
     EMBEDDING = "embedding"
+    """Numbers that stand for a text."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ModelShape:
-    """The sizes that decide a decoder's parameters, its KV cache and its speed."""
+class ModelConfig:
+    """What config.json says, as far as sizes and types depend on it; only its family knows what the keys mean."""
 
-    layers: int
-    hidden: int
-    ffn: int
-    heads: int
-    kv_heads: int
-    head_dim: int
-    vocabulary: int
-    tied: bool
-    """Whether the output matrix is the token embedding."""
-    qkv_bias: bool
-    qk_norm: bool
-
-    def parameters(self) -> int:
-        """Weights in all tensors of a checkpoint of this shape."""
-        return self.vocabulary * self.hidden * (1 if self.tied else 2) + self.layers * self._layer() + self.hidden
-
-    def _layer(self) -> int:
-        query, key_value = self.heads * self.head_dim, self.kv_heads * self.head_dim
-        attention = 2 * self.hidden * query + 2 * self.hidden * key_value
-        biases = query + 2 * key_value if self.qkv_bias else 0
-        head_norms = 2 * self.head_dim if self.qk_norm else 0
-        gate_up_down = 3 * self.hidden * self.ffn
-        norms = 2 * self.hidden
-        return attention + biases + head_norms + gate_up_down + norms
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Licence:
-    """Terms of use: `spdx` is None where SPDX has no identifier for them."""
-
-    name: str
-    spdx: str | None
-    url: str | None
-    gated: bool
-    """Whether the hub hands the files only to people who accepted the terms."""
-    gated_source: str
-    restrictions: str | None
-    source: str
+    values: Mapping[str, object]
+    sources: Mapping[str, str]
+    """Of every key of `values`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,13 +46,12 @@ class Languages:
 class Score:
     """One published result, in the benchmark's own unit: percent nearly always, points of 10 for MT-Bench.
 
-    Results of different settings or sources are not compared.
+    Results of different harnesses are never compared.
     """
 
     benchmark: str
     score: float
-    setting: str
-    source: str
+    harness: Harness
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -101,10 +61,11 @@ class CatalogueModel:
     id: str
     hub_id: str
     kind: ModelKind
-    architecture: Architecture
-    shape: ModelShape
-    shape_source: str
+    architecture: str
+    """The class of its checkpoint, as config.json names it."""
+    config: ModelConfig
     parameters: int
+    """Weights of the part that is converted: the text's, of a model that sees as well."""
     parameters_source: str
     context: int
     """Tokens it was made for."""
@@ -112,7 +73,7 @@ class CatalogueModel:
     licence: Licence
     languages: Languages
     released: str
-    """ISO 8601: a day, or a month where the day is not known."""
+    """ISO 8601: a day, or a month or a year where no more is known."""
     released_source: str
     scores: tuple[Score, ...]
     note: str | None
@@ -140,9 +101,9 @@ class Catalogue:
         return tuple(dict.fromkeys(by_name[name] for name in names))[:3]
 
 
-def make_catalogue(families: Mapping[str, Mapping[str, object]]) -> Catalogue:
+def make_catalogue(families: Mapping[str, Mapping[str, object]], harnesses: Mapping[str, Harness]) -> Catalogue:
     """The catalogue out of its files' tables by file name; BadInputError names the place of a mistake."""
-    models = [model for name, table in families.items() for model in parse_models(table, name=name)]
+    models = [model for name, table in families.items() for model in parse_models(table, harnesses, name=name)]
     by_id: dict[str, CatalogueModel] = {}
     for model in models:
         for key in (model.id.casefold(), model.hub_id.casefold()):
@@ -151,91 +112,68 @@ def make_catalogue(families: Mapping[str, Mapping[str, object]]) -> Catalogue:
     return Catalogue(models=tuple(sorted(models, key=lambda model: (model.parameters, model.id))))
 
 
-def parse_models(table: Mapping[str, object], *, name: str) -> tuple[CatalogueModel, ...]:
+def parse_models(
+    table: Mapping[str, object], harnesses: Mapping[str, Harness], *, name: str
+) -> tuple[CatalogueModel, ...]:
     """The models of one family's file."""
     reader = Table(table, subject=f"catalogue {name}", hint="correct the entry in edgepack/data/catalogue")
     if (schema := reader.whole("schema")) != SCHEMA:
         reader.fail("schema", f"expected {SCHEMA}, got {schema}")
     sources = reader.table("sources").strings()
-    models = tuple(_model(entry, sources) for entry in reader.tables("model", least=1))
+    models = tuple(_model(entry, sources, harnesses) for entry in reader.tables("model", least=1))
     reader.finish()
     return models
 
 
-def _model(table: Table, sources: Mapping[str, str]) -> CatalogueModel:
-    architecture = table.choice("architecture", Architecture)
-    shape = table.table("shape")
+def _model(table: Table, sources: Mapping[str, str], harnesses: Mapping[str, Harness]) -> CatalogueModel:
     model = CatalogueModel(
         id=table.text("id"),
         hub_id=table.text("hub_id"),
         kind=table.choice("kind", ModelKind),
-        architecture=architecture,
-        shape=_shape(shape, architecture),
-        shape_source=_source(shape, sources),
+        architecture=table.text("architecture"),
+        config=_config(table.table("config"), sources),
         parameters=table.whole("parameters", least=1),
-        parameters_source=_source(table, sources, "parameters_source"),
+        parameters_source=named_source(table, sources, "parameters_source"),
         context=table.whole("context", least=1),
-        context_source=_source(table, sources, "context_source"),
-        licence=_licence(table.table("licence"), sources),
+        context_source=named_source(table, sources, "context_source"),
+        licence=parse_licence(table.table("licence"), sources),
         languages=_languages(table.table("languages"), sources),
         released=table.text("released"),
-        released_source=_source(table, sources, "released_source"),
-        scores=tuple(score for inner in table.tables("scores") for score in _scores(inner, sources)),
+        released_source=named_source(table, sources, "released_source"),
+        scores=_scores(table.table_or_none("scores"), harnesses),
         note=table.text_or_none("note"),
     )
-    shape.finish()
     table.finish()
     return model
 
 
-def _source(table: Table, sources: Mapping[str, str], key: str = "source") -> str:
-    """The text behind a key of the file's [sources]."""
-    name = table.text(key)
-    if name not in sources:
-        table.fail(key, f"{name!r} is not in the file's [sources]")
-    return sources[name]
-
-
-def _shape(table: Table, architecture: Architecture) -> ModelShape:
-    return ModelShape(
-        layers=table.whole("layers", least=1),
-        hidden=table.whole("hidden", least=1),
-        ffn=table.whole("ffn", least=1),
-        heads=table.whole("heads", least=1),
-        kv_heads=table.whole("kv_heads", least=1),
-        head_dim=table.whole("head_dim", least=1),
-        vocabulary=table.whole("vocabulary", least=1),
-        tied=table.flag("tied"),
-        qkv_bias=architecture is Architecture.QWEN2,
-        qk_norm=architecture is Architecture.QWEN3,
-    )
-
-
-def _licence(table: Table, sources: Mapping[str, str]) -> Licence:
-    licence = Licence(
-        name=table.text("name"),
-        spdx=table.text_or_none("spdx"),
-        url=table.text_or_none("url"),
-        gated=table.flag("gated"),
-        gated_source=_source(table, sources, "gated_source"),
-        restrictions=table.text_or_none("restrictions"),
-        source=_source(table, sources),
-    )
-    table.finish()
-    return licence
+def _config(table: Table, sources: Mapping[str, str]) -> ModelConfig:
+    """One source for all keys, and one of their own for those that [sources] in it names."""
+    usual = named_source(table, sources)
+    apart = table.table_or_none("sources")
+    # TOML has no null, and some classes tell it from silence.
+    nulls = table.texts("nulls") if table.has("nulls") else ()
+    values = {**table.rest(), **dict.fromkeys(nulls)}
+    named = {key: named_source(apart, sources, key) for key in apart.strings()} if apart else {}
+    if unknown := sorted(named.keys() - values.keys()):
+        table.fail(f"sources.{unknown[0]}", "the source of a key that is not there")
+    return ModelConfig(values=values, sources={key: named.get(key, usual) for key in values})
 
 
 def _languages(table: Table, sources: Mapping[str, str]) -> Languages:
-    languages = Languages(codes=table.texts("codes"), text=table.text("text"), source=_source(table, sources))
+    languages = Languages(codes=table.texts("codes"), text=table.text("text"), source=named_source(table, sources))
     table.finish()
     return languages
 
 
-def _scores(table: Table, sources: Mapping[str, str]) -> tuple[Score, ...]:
-    setting, source = table.text("setting"), _source(table, sources)
-    results = table.table("results").numbers()
+def _scores(table: Table | None, harnesses: Mapping[str, Harness]) -> tuple[Score, ...]:
+    """A table for each harness, by its id."""
+    if table is None:
+        return ()
+    found = {id: table.table(id).numbers() for id in harnesses if table.has(id)}
     table.finish()
     return tuple(
-        Score(benchmark=benchmark, score=score, setting=setting, source=source)
+        Score(benchmark=benchmark, score=score, harness=harnesses[id])
+        for id, results in found.items()
         for benchmark, score in results.items()
     )

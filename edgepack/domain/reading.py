@@ -30,6 +30,9 @@ class Table:
         self._place = place
         self._read: set[str] = set()
 
+    def has(self, key: str) -> bool:
+        return key in self._values
+
     def text(self, key: str) -> str:
         """A string that says something."""
         return self._checked_text(key, self._required(key, "string"))
@@ -79,6 +82,10 @@ class Table:
             self._wrong(key, "bool", value)
         return value
 
+    def flag_or_none(self, key: str) -> bool | None:
+        """The same, or None where the key is absent."""
+        return self.flag(key) if self.has(key) else None
+
     def texts(self, key: str) -> tuple[str, ...]:
         """An array of strings."""
         values = self._required(key, "array of strings")
@@ -106,6 +113,12 @@ class Table:
     def strings(self) -> dict[str, str]:
         """Every key of a table that holds only strings, under names that its author chose."""
         return {key: self.text(key) for key in self._values}
+
+    def rest(self) -> dict[str, object]:
+        """Every key that nobody has read yet, as it stands: the words of another format, which its reader checks."""
+        rest = {key: value for key, value in self._values.items() if key not in self._read}
+        self._read |= rest.keys()
+        return rest
 
     def table(self, key: str) -> "Table":
         """The table under `key`."""
@@ -194,6 +207,14 @@ class Table:
         """A required key that is missing is often there, misspelt."""
         near = get_close_matches(key, self._values.keys() - self._read, n=1)
         return f"nothing; {near[0]} is not a key" if near else "nothing"
+
+
+def named_source(table: Table, sources: Mapping[str, str], key: str = "source") -> str:
+    """The text behind a name that the file's [sources] spell out."""
+    name = table.text(key)
+    if name not in sources:
+        table.fail(key, f"{name!r} is not in the file's [sources]")
+    return sources[name]
 
 
 def toml_text(table: Mapping[str, object]) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from edgepack.domain.catalogue import Catalogue, make_catalogue
 from edgepack.domain.errors import BadInputError, UsageError
+from edgepack.domain.harness import parse_harnesses
 from edgepack.domain.profile import Profile, parse_profile, profile_toml
 from edgepack.domain.reading import Table
 from edgepack.domain.type_costs import IsaClass, TypeCosts, parse_type_costs
@@ -70,8 +71,10 @@ def profile_aliases() -> dict[str, str]:
 @cache
 def load_catalogue() -> Catalogue:
     """Every model that edgepack knows by name."""
-    files = sorted((_PACKAGE / "data" / "catalogue").glob("*.toml"))
-    return make_catalogue({path.name: read_toml(path) for path in files})
+    data = _PACKAGE / "data"
+    files = sorted((data / "catalogue").glob("*.toml"))
+    harnesses = parse_harnesses(read_toml(data / "harnesses.toml"))
+    return make_catalogue({path.name: read_toml(path) for path in files}, harnesses)
 
 
 @cache
