@@ -1,0 +1,218 @@
+"""The story of a build, in plain typed calls."""
+
+import json
+import os
+from pathlib import Path
+from typing import assert_never
+
+from edgepack.domain.adapter import AdapterWeights
+from edgepack.domain.bundle import Format
+from edgepack.domain.device import LocalDevice
+from edgepack.domain.errors import UsageError
+from edgepack.domain.measurement import Measurement, Workload
+from edgepack.domain.measurement_json import measurement_json, parse_measurement
+from edgepack.domain.native import NativeRuntime, RuntimeChoice
+from edgepack.domain.plan import choose
+from edgepack.domain.profile import profile_toml
+from edgepack.domain.progress import Progress
+from edgepack.domain.weights import Weights
+from edgepack.infra.library import load_profile
+from edgepack.infra.machine import host_profile
+from edgepack.infra.observations import Observations
+from edgepack.infra.pins import llama_cpp_pin
+from edgepack.infra.store import Store, home
+from edgepack.pipeline.contents import contents_of, evidence_of, state_of
+from edgepack.pipeline.material import context_of, open_material, refuse_embedding
+from edgepack.pipeline.order import Built, Order, Planned
+from edgepack.stages.adapter import convert_adapter, open_adapter
+from edgepack.stages.adopt import Adopted
+from edgepack.stages.bench import bench
+from edgepack.stages.bundle import Bundle, write_bundle
+from edgepack.stages.convert import Opened, convert, file_stem, warn_of_types
+from edgepack.stages.device_bench import bench_device
+from edgepack.stages.imatrix import find_matrix
+from edgepack.stages.runtime import adopt_runtime, build_runtime
+from edgepack.stages.verify import Verdict, verify
+
+__all__ = ["Built", "Order", "Planned", "build", "prepare"]
+
+
+def prepare(order: Order, progress: Progress) -> Planned:
+    """Profile and model to the candidate that would be built."""
+    _refuse_unmeasurable(order)
+    profile = load_profile(order.profile)
+    adapter = open_adapter(order.adapter, memo=home() / "digests", progress=progress) if order.adapter else None
+    material = open_material(order, adapter, progress)
+    refuse_embedding(material)
+    context = context_of(order.context, material)
+    plan = choose(
+        material.candidates(order.quant, context),
+        context=context,
+        budget=profile.memory_budget,
+        subject=material.name,
+        force=order.force,
+    )
+    warn_of_types(plan.chosen.fallen, plan.chosen.memory.weights, order.tuning, plan.chosen.quant, progress)
+    name = file_stem(material.name, *([adapter.name] if adapter else []), plan.chosen.title, profile.name)
+    return Planned(
+        profile=profile,
+        material=material,
+        adapter=adapter,
+        plan=plan,
+        name=name,
+        tuning=order.tuning,
+        converter=order.converter,
+    )
+
+
+def build(order: Order, progress: Progress) -> Built:
+    """The whole way from an order to a verified bundle; what was done before is only looked up."""
+    planned = prepare(order, progress)
+    progress.step(f"chosen {planned.plan.chosen.title}: {planned.plan.reason}")
+    runtime = _runtime(planned, order, progress)
+    weights = _weights(planned, order, progress)
+    if order.flags and order.flags.sha256 != weights.sha256:
+        progress.warn("--flags: they were searched for with other weights; what they gain with these nobody saw")
+    adapter = _adapter_weights(planned, order, progress)
+    measurement = _measured(weights, adapter, planned, runtime, order, progress) if order.measure else None
+    bundle = write_bundle(
+        contents_of(
+            order,
+            planned,
+            weights,
+            adapter,
+            state_of(planned, weights, adapter, order, progress),
+            runtime,
+            evidence_of(order, weights, adapter, measurement, progress),
+        ),
+        destination=order.out or Path(planned.name + (".tar" if order.format is Format.TAR else "")),
+        format=order.format,
+        progress=progress,
+    )
+    return Built(
+        planned=planned,
+        weights=weights,
+        adapter=adapter,
+        measurement=measurement,
+        bundle=bundle,
+        verdict=_verified(bundle, progress),
+    )
+
+
+def _refuse_unmeasurable(order: Order) -> None:
+    """llama-bench measures on other devices: it must be there, and knows no adapters."""
+    if isinstance(order.device, LocalDevice) or not order.measure:
+        return
+    if order.runtime is RuntimeChoice.NONE:
+        raise UsageError(
+            f"--device {order.device} --runtime none: nothing to measure with", hint="leave one of the two away"
+        )
+    if order.adapter and not order.adapter.merge:
+        raise UsageError(
+            f"--device {order.device}: llama-bench takes no adapter beside the weights",
+            hint="add --merge, or leave --device away",
+        )
+
+
+def _weights(planned: Planned, order: Order, progress: Progress) -> Weights:
+    match planned.material:
+        case Adopted(weights=weights):
+            return weights
+        case Opened() as opened:
+            quant = planned.plan.chosen.quant
+            assert quant is not None, "a checkpoint's candidates are quantizations"
+            version, store = llama_cpp_pin().version, Store(home())
+            threads = order.threads or len(os.sched_getaffinity(0))
+            matrix = find_matrix(
+                opened.tuning.matrix,
+                opened.conversion,
+                weights=opened.inputs,
+                llama_cpp=version,
+                store=store,
+                threads=threads,
+                progress=progress,
+            )
+            return convert(
+                opened, quant, matrix=matrix, llama_cpp=version, store=store, threads=threads, progress=progress
+            )
+        case _:
+            assert_never(planned.material)
+
+
+def _runtime(planned: Planned, order: Order, progress: Progress) -> NativeRuntime | None:
+    match order.runtime:
+        case RuntimeChoice.NONE:
+            return None
+        case RuntimeChoice.BUILT:
+            return build_runtime(planned.profile, store=Store(home()), offline=order.offline, progress=progress)
+        case Path() as directory:
+            return adopt_runtime(directory, planned.profile.runtime)
+        case _:
+            assert_never(order.runtime)
+
+
+def _adapter_weights(planned: Planned, order: Order, progress: Progress) -> AdapterWeights | None:
+    if planned.adapter is None or planned.adapter.choice.merge:
+        return None
+    assert isinstance(planned.material, Opened), "ready weights take no adapter"
+    return convert_adapter(
+        planned.adapter,
+        planned.material.conversion,
+        checkpoint=planned.material.checkpoint.digest,
+        llama_cpp=llama_cpp_pin().version,
+        store=Store(home()),
+        threads=order.threads or len(os.sched_getaffinity(0)),
+        progress=progress,
+    )
+
+
+def _measured(
+    weights: Weights,
+    adapter: AdapterWeights | None,
+    planned: Planned,
+    runtime: NativeRuntime | None,
+    order: Order,
+    progress: Progress,
+) -> Measurement:
+    """On the device, with the runtime that the bundle gets; on this machine by the bindings."""
+    if isinstance(order.device, LocalDevice):
+        return _measured_here(weights, adapter, order, progress)
+    assert runtime is not None, "refused before anything was made"
+    place = runtime.files[0].path.parent
+    return bench_device(
+        order.device,
+        weights,
+        runtime=lambda _found: place,
+        workload=Workload(),
+        threads=None,
+        expected=planned.profile,
+        progress=progress,
+    )
+
+
+def _measured_here(weights: Weights, adapter: AdapterWeights | None, order: Order, progress: Progress) -> Measurement:
+    """Measured now, or the last measurement of these bytes on this machine, with its date said aloud."""
+    observations = Observations(home())
+    bytes_ran = (weights.sha256, *([adapter.sha256] if adapter else []))
+    subject = (*bytes_ran, profile_toml(host_profile()), llama_cpp_pin().version)
+    seen = observations.latest("measurement", *subject)
+    if seen and not order.measure_again:
+        measurement = parse_measurement(json.loads(seen), subject="the kept measurement")
+        progress.step(
+            f"measured on {measurement.date:%Y-%m-%d %H:%M} UTC on this machine; --measure-again measures now"
+        )
+        return measurement
+    measurement = bench(weights, adapter=adapter, workload=Workload(), threads=None, progress=progress)
+    observations.keep(json.dumps(measurement_json(measurement)), "measurement", *subject)
+    return measurement
+
+
+def _verified(bundle: Bundle, progress: Progress) -> Verdict:
+    """Every byte is checked each time; the model is asked once for the same payload on the same machine."""
+    observations = Observations(home())
+    subject = (bundle.payload_digest, bundle.format, profile_toml(host_profile()))
+    asked = observations.latest("answer", *subject) is not None
+    verdict = verify(bundle.path, run_model=not asked, progress=progress)
+    if verdict.answer:
+        observations.keep(json.dumps({"text": verdict.answer.text}), "answer", *subject)
+    return verdict

@@ -1,0 +1,86 @@
+"""What a build was asked for, what it would make, and what it made."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+from edgepack.domain.adapter import AdapterChoice, AdapterWeights
+from edgepack.domain.bundle import Format
+from edgepack.domain.converter import Converter
+from edgepack.domain.device import Device, LocalDevice
+from edgepack.domain.measurement import Measurement
+from edgepack.domain.native import RuntimeChoice
+from edgepack.domain.plan import Plan
+from edgepack.domain.profile import Profile
+from edgepack.domain.quant import Quant
+from edgepack.domain.source import Source
+from edgepack.domain.tuned import ChosenFlags
+from edgepack.domain.tuning import UNTUNED, Tuning
+from edgepack.domain.weights import Weights
+from edgepack.stages.adapter import OpenedAdapter
+from edgepack.stages.adopt import Adopted
+from edgepack.stages.bundle import Bundle
+from edgepack.stages.convert import Opened
+from edgepack.stages.verify import Verdict
+
+HERE = LocalDevice()
+
+Material: TypeAlias = Opened | Adopted
+"""What a build starts from, read as far as its headers; both give name, origin, terms, candidates and so on."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Order:
+    """What the user asked for; the rest is decided on the way."""
+
+    profile: str
+    source: Source
+    quant: Quant | None = None
+    tuning: Tuning = UNTUNED
+    adapter: AdapterChoice | None = None
+    converter: Converter = Converter.EDGEPACK
+    context: int | None = None
+    system_prompt: Path | None = None
+    """A text whose state rides in the bundle."""
+    format: Format = Format.DIR
+    out: Path | None = None
+    offline: bool = False
+    allow_over_3b: bool = False
+    force: bool = False
+    flags: ChosenFlags | None = None
+    """What `edgepack tune` found; the context stays the plan's."""
+    threads: int | None = None
+    """Threads that convert; None: as many as this process may use."""
+    runtime: RuntimeChoice | Path = RuntimeChoice.BUILT
+    """The programs for the device: built, none, or those in a directory."""
+    device: Device = HERE
+    """Where to measure."""
+    measure: bool = True
+    measure_again: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Planned:
+    """What a build would make: known from headers, before any weight is converted."""
+
+    profile: Profile
+    material: Material
+    adapter: OpenedAdapter | None
+    plan: Plan
+    name: str
+    """The bundle's."""
+    tuning: Tuning
+    converter: Converter
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Built:
+    """A bundle that was checked, and what is known of it."""
+
+    planned: Planned
+    weights: Weights
+    adapter: AdapterWeights | None
+    """Beside the weights; None where there is none, or it is merged."""
+    measurement: Measurement | None
+    bundle: Bundle
+    verdict: Verdict
