@@ -10,10 +10,13 @@ from subprocess import DEVNULL, Popen, run
 import pytest
 
 from edgepack.domain.device import AdbDevice
-from edgepack.domain.errors import DeviceError
+from edgepack.domain.errors import DeviceError, VerificationError
+from edgepack.domain.progress import Silent
+from edgepack.stages.deploy import deploy
 from edgepack.transports.failures import LostError, RefusedError, UnreachableError
 from edgepack.transports.opening import open_transport
 from tests.fakes.adbd import Adbd
+from tests.fakes.deployable import SILENT, make_deployable
 from tests.fakes.sshd import Unavailable
 from tests.transports.labs import (
     IMPATIENT,
@@ -140,6 +143,20 @@ def test_exit_0_but_failed(tmp_path: Path, shell_v2: bool) -> None:
             assert device.run(["false"]).status == 1
             assert not device.exists("/no/such/place")
             assert device.run(["no-such-program"]).status == 127
+
+
+@pytest.mark.parametrize("shell_v2", [True, False])
+def test_a_deploy_behind_a_client_that_always_ends_with_0_is_not_fooled(tmp_path: Path, shell_v2: bool) -> None:
+    """The self-test fails there, the client says 0, and the old release still serves."""
+    with plugged_in(tmp_path / "device", shell_v2=shell_v2, honest=False) as one:
+        adb("connect", one.serial)
+        device, place = AdbDevice(serial=one.serial), str(tmp_path / "to")
+        good, silent = make_deployable(tmp_path / "one"), make_deployable(tmp_path / "two", runtime=SILENT)
+        first = deploy(good, device, place=place, selftest=True, keep=1, progress=Silent())
+        with pytest.raises(VerificationError, match="the old release still serves"):
+            deploy(silent, device, place=place, selftest=True, keep=1, progress=Silent())
+        kept = deploy(good, device, place=place, selftest=True, keep=1, progress=Silent())
+        assert (kept.release, kept.switched) == (first.release, False)
 
 
 @pytest.mark.parametrize("lab", ["adb", slow("adb-terminal")], indirect=True)
