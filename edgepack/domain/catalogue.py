@@ -152,7 +152,7 @@ def _config(table: Table, sources: Mapping[str, str]) -> ModelConfig:
     usual = named_source(table, sources)
     apart = table.table_or_none("sources")
     # TOML has no null, and some classes tell it from silence.
-    nulls = table.texts("nulls") if table.has("nulls") else ()
+    nulls = table.texts_or_none("nulls") or ()
     values = {**table.rest(), **dict.fromkeys(nulls)}
     named = {key: named_source(apart, sources, key) for key in apart.strings()} if apart else {}
     if unknown := sorted(named.keys() - values.keys()):

@@ -84,7 +84,7 @@ class Table:
 
     def flag_or_none(self, key: str) -> bool | None:
         """The same, or None where the key is absent."""
-        return self.flag(key) if self.has(key) else None
+        return None if self._taken(key) is None else self.flag(key)
 
     def texts(self, key: str) -> tuple[str, ...]:
         """An array of strings."""
@@ -92,6 +92,10 @@ class Table:
         if not isinstance(values, list):
             self._wrong(key, "array of strings", values)
         return tuple(self._checked_text(f"{key}[{index}]", value) for index, value in enumerate(values))
+
+    def texts_or_none(self, key: str) -> tuple[str, ...] | None:
+        """The same, or None where the key is absent."""
+        return None if self._taken(key) is None else self.texts(key)
 
     def choice(self, key: str, choices: type[Choice]) -> Choice:
         """A string that is one of a closed set."""

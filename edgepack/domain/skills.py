@@ -25,8 +25,8 @@ class Skill(StrEnum):
     """To place texts of like meaning near each other."""
 
 
-# By the beginning of a benchmark's name in small letters and digits: "MMLU-Pro (5-shot CoT)" is "mmlupro5shotcot". The
-# longest beginning counts. GPQA stands with reasoning: its questions are made so that knowing is not enough.
+# By the beginning of a benchmark's name in small letters and digits: "MMLU-Pro (CoT)" is "mmluprocot". The longest
+# beginning counts. GPQA stands with reasoning: its questions are made so that knowing is not enough.
 _TESTS: dict[str, Skill | None] = {
     "agieval": Skill.REASONING,
     "aime": Skill.REASONING,

@@ -1,4 +1,4 @@
-"""The data that edgepack carries, read from disk: profiles by name or path, and the catalogue of models."""
+"""The data that edgepack carries, read from disk: profiles, policies, the catalogue, what quantizing costs."""
 
 import tomllib
 from collections.abc import Mapping
@@ -9,7 +9,9 @@ from pathlib import Path
 from edgepack.domain.catalogue import Catalogue, make_catalogue
 from edgepack.domain.errors import BadInputError, UsageError
 from edgepack.domain.harness import parse_harnesses
+from edgepack.domain.licences import POLICIES, LicencePolicy, parse_policy
 from edgepack.domain.profile import Profile, parse_profile, profile_toml
+from edgepack.domain.quant_loss import QuantLoss, parse_losses
 from edgepack.domain.reading import Table
 from edgepack.domain.type_costs import IsaClass, TypeCosts, parse_type_costs
 from edgepack.infra.machine import host_profile
@@ -81,6 +83,25 @@ def load_catalogue() -> Catalogue:
 def load_type_costs() -> dict[IsaClass, TypeCosts]:
     """What each tensor type costs, by class of instruction sets."""
     return parse_type_costs(read_toml(_PACKAGE / "data" / "type_costs.toml"))
+
+
+@cache
+def load_losses() -> tuple[QuantLoss, ...]:
+    """What others measured that quantizing costs."""
+    return parse_losses(read_toml(_PACKAGE / "data" / "quant_loss.toml"))
+
+
+def load_policy(name_or_path: str) -> LicencePolicy:
+    """The licence policy with this name, or the one in this file; BadInputError where the file is no policy."""
+    if policy := POLICIES.get(name_or_path):
+        return policy
+    path = Path(name_or_path)
+    if not path.is_file():
+        raise BadInputError(
+            f"no licence policy is called {name_or_path!r}, and no file",
+            hint=f"known are {', '.join(POLICIES)}; a path to a TOML file works too (docs/licences.md)",
+        )
+    return parse_policy(read_toml(path), name=path.stem)
 
 
 def read_toml(path: Path) -> dict[str, object]:

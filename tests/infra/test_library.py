@@ -11,6 +11,7 @@ from edgepack.domain.errors import BadInputError, UsageError
 from edgepack.domain.profile import BandwidthKind
 from edgepack.infra.library import (
     load_catalogue,
+    load_policy,
     load_profile,
     profile_aliases,
     profile_names,
@@ -190,3 +191,20 @@ def test_the_file_in_the_documentation_is_a_profile(tmp_path: Path) -> None:
         path = tmp_path / "mine.toml"
         path.write_text(text, encoding="utf-8")
         assert read_profile(path).memory_budget > 0
+
+
+def test_the_policy_in_the_documentation_is_one(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs/licences.md").read_text(encoding="utf-8")
+    path = tmp_path / "ours.toml"
+    path.write_text(re.findall(r"```toml\n(.*?)```", page, flags=re.DOTALL)[0], encoding="utf-8")
+    policy = load_policy(str(path))
+    accepted = [model.id for model in MODELS if policy.objection(model.licence) is None]
+    assert "qwen2.5-0.5b-instruct" in accepted
+    assert not {"llama-3.2-1b-instruct", "hunyuan-0.5b-instruct", "gemma-3-1b-it"} & set(accepted)
+
+
+def test_a_policy_that_is_neither_a_name_nor_a_file_is_bad_input() -> None:
+    assert load_policy("permissive").name == "permissive"
+    with pytest.raises(BadInputError, match="no licence policy is called 'permisive'") as caught:
+        load_policy("permisive")
+    assert "known are any, permissive" in caught.value.hint
