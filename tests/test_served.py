@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.error import HTTPError
+from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
 import pytest
@@ -121,6 +121,11 @@ def test_bad_requests_are_refused_and_the_server_lives(server: Served, client: A
     # Upstream's answer to what is no JSON is 500; that it goes on is what counts.
     for body in (b"{bad", b"\xff\xfe", b"[" * 100_000):
         assert status(server, body) in (400, 500)
+    # More than a context holds: refused unread, or cut off, and never kept in memory.
+    try:
+        assert status(server, b"x" * 50_000_000) == 413
+    except URLError as cut:
+        assert isinstance(cut.reason, (BrokenPipeError, ConnectionResetError))
     half = []
     for sent in (b"POST /v1/chat/completions HTTP/1.1\r\nContent-Length: 1000\r\n\r\n{", b"GET / HT", b"\0" * 4096):
         connection = socket.create_connection(server.url.removeprefix("http://").split(":"))

@@ -67,7 +67,8 @@ endfunction()
 cmake_language(DEFER CALL edgepack_lighten)
 """
 _COUNT = re.compile(r"\[(\d+)/(\d+)\]")
-# ggml names instruction sets with -march, which zig does not take; its own -mcpu says the same.
+# ggml names instruction sets with -march, which zig does not take; its own -mcpu says the same. The server's library
+# takes bodies of 100 MB, for which a tokenizer needs gigabytes: 4 MiB are more text than any model's context holds.
 _COMPILER = """#!/bin/sh
 for word do
     shift
@@ -77,6 +78,7 @@ for word do
     esac
 done
 exec "{zig}" {language} -target {triple} -mcpu={cpu} \\
+    -DCPPHTTPLIB_PAYLOAD_MAX_LENGTH=4194304 \\
     -ffile-prefix-map={source}=llama.cpp -ffile-prefix-map={build}=build -ffile-prefix-map={tools}=tools "$@"
 """
 _PLAIN = '#!/bin/sh\nexec "{zig}" {language} "$@"\n'
