@@ -111,6 +111,11 @@ def status(server: Served, body: bytes, path: str = "/v1/chat/completions") -> i
             return int(answer.status)
     except HTTPError as error:
         return error.code
+    except URLError as error:
+        # The server answered and closed while the body was still on its way.
+        if isinstance(error.reason, (BrokenPipeError, ConnectionResetError)):
+            return 413
+        raise
 
 
 def test_bad_requests_are_refused_and_the_server_lives(server: Served, client: Any) -> None:
@@ -122,10 +127,7 @@ def test_bad_requests_are_refused_and_the_server_lives(server: Served, client: A
     for body in (b"{bad", b"\xff\xfe", b"[" * 100_000):
         assert status(server, body) in (400, 500)
     # More than a context holds: refused unread, or cut off, and never kept in memory.
-    try:
-        assert status(server, b"x" * 50_000_000) == 413
-    except URLError as cut:
-        assert isinstance(cut.reason, (BrokenPipeError, ConnectionResetError))
+    assert status(server, b"x" * 50_000_000) == 413
     half = []
     for sent in (b"POST /v1/chat/completions HTTP/1.1\r\nContent-Length: 1000\r\n\r\n{", b"GET / HT", b"\0" * 4096):
         connection = socket.create_connection(server.url.removeprefix("http://").split(":"))
