@@ -117,4 +117,4 @@ def test_a_malformed_file_is_refused_in_two_lines(
 
 def test_an_unknown_name_offers_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["profile", "show", "pixel9"]) == ExitCode.BAD_INPUT
-    assert "did you mean pixel-9?" in capsys.readouterr().err
+    assert "did you mean pixel-9" in capsys.readouterr().err

@@ -8,7 +8,7 @@ import pytest
 import edgepack
 from edgepack.domain.catalogue import CatalogueModel, ModelKind
 from edgepack.domain.errors import BadInputError, UsageError
-from edgepack.domain.profile import BandwidthKind
+from edgepack.domain.profile import BandwidthKind, DeviceClass
 from edgepack.infra.library import (
     load_catalogue,
     load_policy,
@@ -22,7 +22,9 @@ from edgepack.infra.library import (
 
 PROMISED = (
     "rpi5-2gb rpi5-4gb rpi5-8gb rpi5-16gb rpi4 rpi-zero-2w orange-pi-5 jetson-orin-nano n100 laptop-x86 macbook-m2"
-    " galaxy-s23 pixel-9 phone-mid phone-low rpi5"
+    " galaxy-s23 pixel-9 phone-mid phone-low rpi5 rock-5b radxa-zero-3w radxa-dragon-q6a orion-o6 beagleplay imx8mp"
+    " imx93 stm32mp257 milkv-jupiter n150 laptop-core-ultra laptop-ryzen-ai macbook-m1 macbook-m4 steam-deck pixel-8"
+    " poco-f5 oneplus-12 snapdragon-8-elite snapdragon-6-gen-1 dimensity-9300 helio-g99 phone-high rk3588 bpi-f3"
 )
 
 
@@ -44,6 +46,12 @@ def test_every_figure_of_every_profile_says_where_it_comes_from(name: str) -> No
     assert all(len(source) > 8 for source in sources)
     assert not any(re.fullmatch(r"[A-Z0-9]+", source) for source in sources)
     assert re.search("assumed|unverified", profile.ram.usable_gib.source)
+
+
+def test_there_are_phones_boards_laptops_and_computers_enough() -> None:
+    classes = [load_profile(name).device_class for name in profile_names()]
+    assert len(classes) >= 30
+    assert min(classes.count(one) for one in DeviceClass) >= 3
 
 
 @pytest.mark.parametrize("name", profile_names())
