@@ -3,6 +3,7 @@
 import json
 import re
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 import jsonschema
@@ -10,7 +11,7 @@ import pytest
 
 from edgepack.cli.main import run
 from edgepack.domain.errors import ExitCode
-from edgepack.domain.profile import profile_toml
+from edgepack.domain.profile import profile_table, profile_toml
 from edgepack.infra.library import load_profile, profile_names
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs/schemas/profile.schema.json").read_text(encoding="utf-8"))
@@ -40,6 +41,28 @@ def test_show_gives_every_figure_its_unit_and_its_source(capsys: pytest.CaptureF
     assert re.search(r"bandwidth +9\.2 GB/s decode \(.+\)  \[\d\]", text)
     assert "2.8 W" in text
     assert "assumed: three quarters" in text.split("Sources")[1]
+
+
+@pytest.mark.parametrize("name", profile_names())
+def test_show_names_the_source_of_every_figure(capsys: pytest.CaptureFixture[str], name: str) -> None:
+    """For people as footnotes; what has none is a choice: the class, the system, what the runtime is built for."""
+    shown, footnotes = printed(capsys, "show", name).split("\nSources\n")
+    unsourced = [line.split("  ")[1] for line in shown.splitlines()[2:] if line and not line.endswith("]")]
+    assert unsourced == ["class", "system", "runtime"]
+    data = profile_table(load_profile(name))
+    assert {line.split("] ", 1)[1] for line in footnotes.splitlines()} == set(sources(data))
+
+
+def sources(value: object) -> Iterator[str]:
+    """Every source that a profile's table has, however deep."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if isinstance(inner, str) and (key == "source" or key.endswith("_source")):
+                yield inner
+            yield from sources(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from sources(inner)
 
 
 @pytest.mark.parametrize("arguments", [["list"], ["show", "pixel-9"], ["show", "host"], ["probe"]])
