@@ -46,6 +46,13 @@ class Basis(StrEnum):
     BANDWIDTH = "bandwidth"
     """figures of the profile alone: rough"""
 
+    @property
+    def meaning(self) -> str:
+        """For people."""
+        if self is Basis.CALIBRATED:
+            return "calibrated by the device's own measurement of synthetic weights"
+        return "roughly, from the profile's figures alone (edgepack profile probe measures the device)"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DeviceSpeed:

@@ -20,10 +20,10 @@ from edgepack.convert.outline import Outline, config_of, outline
 from edgepack.convert.typeplan import Mixture
 from edgepack.convert.work import outlined_work
 from edgepack.domain.quant import Quant, TensorType
-from edgepack.domain.speed import IDLE, Idle, Row, SpeedPlan, calibrated, predicted
-from edgepack.domain.type_costs import IsaClass, TypeCosts
+from edgepack.domain.speed import IDLE, Idle, Row, SpeedPlan, calibrated, from_profile, predicted
+from edgepack.domain.type_costs import IsaClass, TypeCosts, costs_for
 from edgepack.domain.work import Work
-from edgepack.infra.library import load_catalogue, load_type_costs
+from edgepack.infra.library import load_catalogue, load_profile, load_type_costs
 
 # As the table calls them -> the catalogue's id. The others in it edgepack does not convert.
 MODELS = {
@@ -38,8 +38,39 @@ MODELS = {
     "qwen3.5-2b": "qwen3.5-2b",
     "smollm2-1.7b": "smollm2-1.7b-instruct",
 }
-# The devices with more than one model, and the class that each of them stands for.
-DEVICES = {"Poco (codename myron)": IsaClass.I8MM, "Poco X7 (klee)": IsaClass.DOTPROD}
+# More of its models, and the profile of each device whose rows a cold start may be held against: programs on top of
+# llama.cpp alone, and no figure that a profile's own bandwidth was derived from.
+MORE_MODELS = {
+    "allenai/OLMo-2-0425-1B-Instruct": "olmo-2-0425-1b-instruct",
+    "google/functiongemma-270m-it": "functiongemma-270m-it",
+    "google/gemma-3-1b-it": "gemma-3-1b-it",
+    "google/gemma-3-270m-it": "gemma-3-270m-it",
+    "HuggingFaceTB/SmolLM2-135M-Instruct": "smollm2-135m-instruct",
+    "HuggingFaceTB/SmolLM2-360M-Instruct": "smollm2-360m-instruct",
+    "LFM2-350M": "lfm2-350m",
+    "Llama-3.2-1B": "llama-3.2-1b-instruct",
+    "Phi-3-mini": "phi-3-mini-4k-instruct",
+    "Qwen/Qwen3-0.6B": "qwen3-0.6b",
+    "Qwen/Qwen3.5-0.8B": "qwen3.5-0.8b",
+    "Qwen2.5-0.5B": "qwen2.5-0.5b-instruct",
+    "Qwen2.5-1.5B": "qwen2.5-1.5b-instruct",
+    "Qwen2.5-3B": "qwen2.5-3b-instruct",
+    "Qwen3-0.6B": "qwen3-0.6b",
+    "SmolLM2-1.7B": "smollm2-1.7b-instruct",
+    "TinyLlama-1.1B": "tinyllama-1.1b-chat-v1.0",
+}
+PROFILES = {
+    "AMD Ryzen 7 7840HS": "laptop-ryzen-7840u",
+    "Banana Pi F3": "milkv-jupiter",
+    "Orange Pi 5": "orange-pi-5",
+    "Pixel 9": "pixel-9",
+    "Poco (codename myron)": "snapdragon-8-elite-gen-5",
+    "Poco F5": "poco-f5",
+    "Poco X7 (klee)": "dimensity-8400",
+    "Raspberry Pi 5": "rpi5-8gb",
+}
+# The devices with more than one model: a Snapdragon 8 Elite Gen 5 and a Dimensity 8400, both with i8mm.
+DEVICES = ("Poco (codename myron)", "Poco X7 (klee)")
 PROMPT, DEPTH = 256, 32
 PRODUCT = (0.0, 1e-6, 2e-6, 4e-6, 8e-6)
 STATE = (0.0, 3e-10, 6e-10, 9e-10)
@@ -55,6 +86,7 @@ class Seen:
     work: Work
     kv_read: int
     prefill: float
+    """0 where nobody published it, as `decode`."""
     decode: float
 
     @property
@@ -67,9 +99,12 @@ def main() -> int:
     parser.add_argument("speeds", type=Path)
     parser.add_argument("--probe", default="qwen3-1.7b", choices=list(MODELS), help="whose rows calibrate")
     parser.add_argument("--tables", action="store_true", help="print the table of type costs of each device")
+    parser.add_argument("--cold", action="store_true", help="predict from the profiles alone")
     parser.add_argument("--leave-one-out", action="store_true", help="fit the constants without the model predicted")
     arguments = parser.parse_args()
-    seen = list(read(arguments.speeds))
+    if arguments.cold:
+        return cold(list(read(arguments.speeds, {**MODELS, **MORE_MODELS}, tuple(PROFILES))))
+    seen = list(read(arguments.speeds, MODELS, DEVICES))
     print(f"{len(seen)} measurements, {len({one.model for one in seen})} models, calibrated with {arguments.probe}")
     if arguments.tables:
         for device in DEVICES:
@@ -81,13 +116,39 @@ def main() -> int:
     return 0
 
 
-def read(path: Path) -> Iterator[Seen]:
+def cold(seen: Sequence[Seen]) -> int:
+    """Each device by its profile, which has no calibration."""
+    everything: list[float] = []
+    for device, name in PROFILES.items():
+        profile = load_profile(name)
+        speed = from_profile(profile, costs_for(profile.isa, load_type_costs()))
+        rows = [one for one in seen if one.device == device]
+        if speed is None or not rows:
+            print(f"{device}: {'no bandwidth in its profile' if speed is None else 'no row'}")
+            continue
+        plans = [(one, predicted(one.work, speed, prompt=PROMPT, kv_read=one.kv_read)) for one in rows]
+        decode = [plan.decode / one.decode - 1 for one, plan in plans if one.decode]
+        prefill = [plan.prefill / one.prefill - 1 for one, plan in plans if one.prefill]
+        everything += decode
+        report(device, decode, prefill)
+        print(f"{'':30} decode is off to one side by {statistics.median(decode):+.0%}")
+    print(f"{'all, decode':30} {_spread(everything)}")
+    return 0
+
+
+def read(path: Path, models: Mapping[str, str], devices: Sequence[str]) -> Iterator[Seen]:
+    """The rows of these models on these devices whose quantization edgepack makes."""
     catalogue = load_catalogue()
     outlines: dict[str, Outline] = {}
     with path.open(newline="", encoding="utf-8") as file:
         for line in csv.DictReader(file):
-            name, quant = MODELS.get(line["model"]), line["quant"]
-            if line["device"] not in DEVICES or name is None or quant not in list(Quant):
+            name, quant = models.get(line["model"]), line["quant"]
+            if (
+                line["device"] not in devices
+                or name is None
+                or quant not in list(Quant)
+                or "AGGREGATE" in line["notes"]
+            ):
                 continue
             model = catalogue.find(name)
             assert model, f"{name} is not in the catalogue"
@@ -96,7 +157,7 @@ def read(path: Path) -> Iterator[Seen]:
             yield Seen(
                 device=line["device"], model=line["model"], quant=Quant(quant),
                 work=outlined_work(outlines[name], Mixture(quant=Quant(quant))), kv_read=kv_read(outlines[name]),
-                prefill=float(line["pp_tps"]), decode=float(line["tg_tps"]),
+                prefill=float(line["pp_tps"] or 0), decode=float(line["tg_tps"] or 0),
             )  # fmt: skip
 
 
@@ -107,14 +168,14 @@ def kv_read(outline: Outline) -> int:
     return 2 * attending * blocks.key_value(config) * DEPTH * 2
 
 
-def table_of(seen: Sequence[Seen], device: str, *, without: str = "") -> TypeCosts:
+def table_of(seen: Sequence[Seen], device: str, *, without: str = "", idle: Idle = IDLE) -> TypeCosts:
     """What the types cost on a device, relative to Q4_0: the median of what each model's rows say."""
-    start = load_type_costs()[DEVICES[device]]
+    start = load_type_costs()[IsaClass.I8MM]
     found = []
     for model in {one.model for one in seen} - {without}:
         rows = [one.row for one in seen if (one.device, one.model) == (device, model)]
         if any(row.quant is Quant.Q4_0 for row in rows):
-            found.append(calibrated(rows, start, source=model))
+            found.append(calibrated(rows, start, source=model, idle=idle))
     return TypeCosts(
         isa=start.isa,
         decode=_medians([one.decode for one in found]),
@@ -141,6 +202,10 @@ def errors(
     decode, prefill = [], []
     for model in sorted({one.model for one in seen} - {probe}):
         idle = fitted(seen, probe, quants, without=model) if fit else IDLE
+        if fit:
+            print(
+                f"  without {model}: {idle.product * 1e6:g} us a product, {idle.state * 1e9:g} ns a number of state"
+            )
         for one, plan in plans(seen, probe, quants, [model], idle):
             decode.append(plan.decode / one.decode - 1)
             prefill.append(plan.prefill / one.prefill - 1)
@@ -154,7 +219,7 @@ def plans(
         (other,) = (name for name in DEVICES if name != device)
         rows = [one.row for one in seen if (one.device, one.model) == (device, probe) and one.quant in quants]
         for model in models:
-            found = calibrated(rows, table_of(seen, other, without=model), source=probe, idle=idle)
+            found = calibrated(rows, table_of(seen, other, without=model, idle=idle), source=probe, idle=idle)
             for one in seen:
                 if (one.device, one.model) == (device, model):
                     yield one, predicted(one.work, found, prompt=PROMPT, kv_read=one.kv_read, idle=idle)
@@ -176,6 +241,8 @@ def report(title: str, decode: Sequence[float], prefill: Sequence[float]) -> Non
 
 
 def _spread(found: Sequence[float]) -> str:
+    if not found:
+        return "   0 rows"
     sizes = sorted(abs(error) for error in found)
     p90 = sizes[min(len(sizes) - 1, round(0.9 * len(sizes)))]
     return f"{len(sizes):4} rows: median {statistics.median(sizes):6.1%}, p90 {p90:6.1%}, worst {sizes[-1]:6.1%}"
