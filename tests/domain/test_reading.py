@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgepack.domain.errors import BadInputError
-from edgepack.domain.reading import Table, toml_text
+from edgepack.domain.reading import Table, named_source, toml_text
 
 
 class Colour(StrEnum):
@@ -92,6 +92,31 @@ def test_absent_is_none_but_wrong_is_still_wrong() -> None:
     assert table().table_or_none("x") is None
     with pytest.raises(BadInputError):
         table(x=1).text_or_none("x")
+
+
+def test_an_absent_flag_or_list_is_none_but_wrong_is_still_wrong() -> None:
+    assert (table().flag_or_none("x"), table().texts_or_none("x")) == (None, None)
+    assert (table(x=False).flag_or_none("x"), table(x=[]).texts_or_none("x")) == (False, ())
+    with pytest.raises(BadInputError, match="x: expected bool, got string"):
+        table(x="no").flag_or_none("x")
+    with pytest.raises(BadInputError, match="x: expected array of strings, got string"):
+        table(x="no").texts_or_none("x")
+
+
+def test_the_rest_is_what_nobody_read_and_counts_as_read() -> None:
+    found = table(source="a page", hidden_size=8, layers=["a"])
+    assert found.text("source") == "a page"
+    assert found.rest() == {"hidden_size": 8, "layers": ["a"]}
+    found.finish()
+    assert found.rest() == {}
+
+
+def test_a_source_is_a_name_that_the_file_spells_out() -> None:
+    sources = {"card": "its card"}
+    assert named_source(table(source="card"), sources) == "its card"
+    assert named_source(table(gated_source="card"), sources, "gated_source") == "its card"
+    with pytest.raises(BadInputError, match=r"^file: source: 'page' is not in the file's \[sources\]$"):
+        named_source(table(source="page"), sources)
 
 
 SCALARS = (
