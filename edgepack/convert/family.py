@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from edgepack.convert.config import Config
 from edgepack.convert.vocabulary import Vocabulary
+from edgepack.domain.memory import Working
 
 Size: TypeAlias = Callable[[Config], int]
 Default: TypeAlias = int | float | str | bool | Callable[[Config], object]
@@ -132,6 +133,14 @@ def no_state(_config: Config) -> int:
     return 0
 
 
+def no_window(_config: Config, _number: int) -> int | None:
+    return None
+
+
+def nothing_recurs(_config: Config) -> Working:
+    return Working()
+
+
 def as_it_says(config: Config, _stored: Collection[str]) -> Config:
     """The config itself: the names of the stored tensors tell nothing that it does not."""
     return config
@@ -167,6 +176,10 @@ class Family:
     """Which layers keep keys and values of every token."""
     state: Callable[[Config], int] = no_state
     """Numbers that all recurrent layers keep of a sequence, however long it is."""
+    window: Callable[[Config, int], int | None] = no_window
+    """Tokens that a layer looks back, where llama.cpp keeps no more of them."""
+    working: Callable[[Config], Working] = nothing_recurs
+    """What a recurrent layer works with."""
 
     def complete(self, config: Config) -> Config:
         """`config` with its text part on top and its class's defaults below: the plain ones, then the computed.

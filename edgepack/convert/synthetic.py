@@ -72,7 +72,7 @@ def _write_vocabulary(count: int, writer: gguf.GGUFWriter) -> None:
     """One that spells in bytes, of the right length: every program of llama.cpp can begin, read and say something."""
     special = [("<unk>", TokenType.UNKNOWN), ("<s>", TokenType.CONTROL), ("</s>", TokenType.CONTROL)]
     spelt = [(f"<0x{byte:02X}>", TokenType.BYTE) for byte in range(256)]
-    others = [(f"▁synthetic{number}", TokenType.NORMAL) for number in range(count)]
+    others = [(f"▁{number:x}", TokenType.NORMAL) for number in range(count)]
     tokens = [*special, *spelt, *others][:count]
     writer.add_tokenizer_model("llama")
     writer.add_tokenizer_pre("default")

@@ -34,7 +34,7 @@ _STORED = {"BF16": TensorType.BF16, "F16": TensorType.F16, "F32": TensorType.F32
 _LARGEST_BLOCK = 256
 
 Typed: TypeAlias = tuple[Source, TensorType]
-_WriteKeys: TypeAlias = Callable[[gguf.GGUFWriter], None]
+WriteKeys: TypeAlias = Callable[[gguf.GGUFWriter], None]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,7 +52,7 @@ class TypePlan:
     """The types that llama-quantize would give one model's tensors; each mixture is asked for once."""
 
     architecture: str
-    write_keys: _WriteKeys
+    write_keys: WriteKeys
     """Adds the model's hyperparameters to the writer that it is given."""
     sources: tuple[Source, ...]
     """In the GGUF's order."""
@@ -99,21 +99,25 @@ def _padded(source: Source) -> Source:
 
 
 def _plan_types(
-    architecture: str, write_keys: _WriteKeys, sources: tuple[Source, ...], mixture: Mixture
+    architecture: str, write_keys: WriteKeys, sources: tuple[Source, ...], mixture: Mixture
 ) -> list[Typed]:
-    stored = [(source, stored_type(source)) for source in sources]
     with TemporaryDirectory(prefix="edgepack-") as scratch:
-        skeleton = Path(scratch) / "skeleton.gguf"
-        writer = gguf.GGUFWriter(None, architecture)
-        add_tensors(writer, stored)
-        write_keys(writer)
-        _, size = write_head(writer, skeleton, stored)
-        os.truncate(skeleton, size)
-        types = _asked(skeleton, mixture)
+        bare = Path(scratch) / "skeleton.gguf"
+        skeleton(bare, architecture, write_keys, [(source, stored_type(source)) for source in sources])
+        types = _asked(bare, mixture)
     missing = [source.name for source in sources if source.name not in types]
     if missing:
         raise EdgepackError(f"llama.cpp planned no type for {missing[0]}", hint="report this with the model's name")
     return [(source, types[source.name]) for source in sources]
+
+
+def skeleton(path: Path, architecture: str, write_keys: WriteKeys, tensors: list[Typed]) -> None:
+    """A GGUF with keys and a tensor table; where the weights would be, it has a hole."""
+    writer = gguf.GGUFWriter(None, architecture)
+    add_tensors(writer, tensors)
+    write_keys(writer)
+    _, size = write_head(writer, path, tensors)
+    os.truncate(path, size)
 
 
 def stored_type(source: Source) -> TensorType:
@@ -123,19 +127,19 @@ def stored_type(source: Source) -> TensorType:
     return _STORED[source.dtype]
 
 
-def _asked(skeleton: Path, mixture: Mixture) -> dict[str, TensorType]:
+def _asked(bare: Path, mixture: Mixture) -> dict[str, TensorType]:
     """Tensor -> type; raises UsageError where the overrides are what llama.cpp refuses."""
     try:
-        return dict(_dry_run(skeleton, mixture))
+        return dict(_dry_run(bare, mixture))
     except BadInputError as error:
         if not mixture.overrides:
             raise
-        _asked(skeleton, replace(mixture, overrides=()))
+        _asked(bare, replace(mixture, overrides=()))
         said = " ".join(f"--tensor-type {override}" for override in mixture.overrides)
         raise UsageError(f"{said}: {error.what}", hint="correct the pattern, or choose another type") from error
 
 
-def _dry_run(skeleton: Path, mixture: Mixture) -> Iterator[tuple[str, TensorType]]:
+def _dry_run(bare: Path, mixture: Mixture) -> Iterator[tuple[str, TensorType]]:
     import llama_cpp
 
     settings = llama_cpp.llama_model_quantize_default_params()
@@ -145,7 +149,7 @@ def _dry_run(skeleton: Path, mixture: Mixture) -> Iterator[tuple[str, TensorType
     settings.imatrix = _some_matrix() if mixture.weighed else None
     with _llama_log() as pieces:
         status = llama_cpp.llama_model_quantize(
-            os.fsencode(skeleton), os.fsencode(skeleton.with_suffix(".out")), ctypes.byref(settings)
+            os.fsencode(bare), os.fsencode(bare.with_suffix(".out")), ctypes.byref(settings)
         )
     lines = "".join(pieces).splitlines()
     if status:

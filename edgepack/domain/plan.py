@@ -6,67 +6,8 @@ from dataclasses import dataclass
 from edgepack.domain.bundle import OVER_3B
 from edgepack.domain.errors import BadInputError, NothingFitsError
 from edgepack.domain.fallback import Fallback
+from edgepack.domain.memory import MemoryPlan
 from edgepack.domain.quant import Quant
-
-# Threads' stacks, the tokenizer's tables, the server itself: llama-server without a model, resident.
-_RUNTIME_BYTES = 64 << 20
-_F16_BYTES = 2
-_F32_BYTES = 4
-_MICRO_BATCH = 512
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class AttentionShape:
-    """What the KV cache and the compute buffers grow with."""
-
-    layers: int
-    """Those that keep keys and values of every token."""
-    kv_heads: int
-    head_dim: int
-    hidden: int
-    feed_forward: int
-    vocabulary: int
-    state: int = 0
-    """Bytes that recurrent layers keep of a sequence, however long it is."""
-
-    def kv_cache(self, context: int) -> int:
-        """Bytes of an f16 cache for `context` tokens, keys and values of each head in each layer, and the state."""
-        return 2 * self.layers * self.kv_heads * self.head_dim * context * _F16_BYTES + self.state
-
-    def compute(self, micro_batch: int) -> int:
-        """Bytes of the graph's buffers: the logits of a micro-batch, which llama.cpp reserves, outweigh the rest."""
-        return micro_batch * (self.vocabulary + self.hidden + 2 * self.feed_forward) * _F32_BYTES
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class MemoryPlan:
-    """Bytes by part. Pages of a mapped file that were repacked are clean and not counted twice."""
-
-    weights: int
-    kv_cache: int
-    compute: int
-    runtime: int = _RUNTIME_BYTES
-
-    @property
-    def total(self) -> int:
-        return self.weights + self.kv_cache + self.compute + self.runtime
-
-    @property
-    def parts(self) -> tuple[tuple[str, int], ...]:
-        """(name, bytes), the same order everywhere."""
-        return (
-            ("weights", self.weights),
-            ("kv_cache", self.kv_cache),
-            ("compute", self.compute),
-            ("runtime", self.runtime),
-        )
-
-
-def memory_plan(shape: AttentionShape, *, weights: int, context: int) -> MemoryPlan:
-    """What a model of that shape needs for `context` tokens; `weights` are the bytes of its tensors."""
-    return MemoryPlan(
-        weights=weights, kv_cache=shape.kv_cache(context), compute=shape.compute(min(_MICRO_BATCH, context))
-    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -14,11 +14,11 @@ from edgepack.domain.bundle import CacheType, FlashAttention, RuntimeFlags
 from edgepack.domain.errors import BadInputError, EdgepackError, NoSpaceError
 from edgepack.infra.load import keep_affinity
 
-_ERROR_LEVEL = 4  # GGML_LOG_LEVEL_ERROR
+_DEBUG_LEVEL, _ERROR_LEVEL = 1, 4  # ggml.h: enum ggml_log_level
 _CPU_DEVICE = 0  # GGML_BACKEND_DEVICE_TYPE_CPU
 _AUTO = -1  # LLAMA_FLASH_ATTN_TYPE_AUTO, llama-bench's default
 # ggml.h: enum ggml_type.
-_CACHE_TYPES = {CacheType.F32: 0, CacheType.F16: 1, CacheType.Q4_0: 2, CacheType.Q8_0: 8, CacheType.BF16: 30}
+CACHE_TYPES = {CacheType.F32: 0, CacheType.F16: 1, CacheType.Q4_0: 2, CacheType.Q8_0: 8, CacheType.BF16: 30}
 # llama.h: enum llama_flash_attn_type.
 _FLASH_ATTENTION = {FlashAttention.AUTO: _AUTO, FlashAttention.OFF: 0, FlashAttention.ON: 1}
 _NO_MEMORY = re.compile(r"insufficient memory|out of memory|(failed to|unable to|cannot) allocate", re.IGNORECASE)
@@ -65,11 +65,27 @@ def library() -> ModuleType:
     return module
 
 
+@contextmanager
+def hearing() -> Iterator[list[str]]:
+    """What the library says meanwhile, errors included, without what is for its developers."""
+    global _heard
+    library()
+    said: list[str] = []
+    _heard = said
+    try:
+        yield said
+    finally:
+        _heard = None
+
+
 # The C side keeps no reference to the callback object: it lives here as long as the process.
 _listener: object | None = None
+_heard: list[str] | None = None
 
 
 def _listen(level: int, text: bytes, _data: object) -> None:
+    if _heard is not None and level != _DEBUG_LEVEL:
+        _heard.append(text.decode(errors="replace"))
     if level == _ERROR_LEVEL:
         _complaints.append(text.decode(errors="replace").strip())
 
@@ -161,7 +177,7 @@ def context(
 
 def _shape_memory(parameters: Any, flags: RuntimeFlags) -> None:
     """What the form of the memory depends on, as llama-server has it with these flags."""
-    parameters.type_k, parameters.type_v = (_CACHE_TYPES[type] for type in flags.cache_types)
+    parameters.type_k, parameters.type_v = (CACHE_TYPES[type] for type in flags.cache_types)
     parameters.flash_attn_type = _FLASH_ATTENTION[flags.flash_attention]
     parameters.swa_full = False
 

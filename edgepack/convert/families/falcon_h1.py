@@ -13,6 +13,7 @@ from edgepack.convert.family import Change, Family, Key, KeyType, Row, Weights
 from edgepack.convert.hyperparameters import HEAD_WIDTHS, first
 from edgepack.convert.requirements import SILU, only, rope_types, stated, unable
 from edgepack.convert.vocabularies.byte_level import byte_level
+from edgepack.domain.memory import Working
 
 _UINT32 = KeyType.UINT32
 _inner, _state, _groups = size("mamba_d_ssm"), size("mamba_d_state"), size("mamba_n_groups")
@@ -39,6 +40,12 @@ def _convolved(config: Config) -> int:
 def _memory(config: Config) -> int:
     """A matrix a head of Mamba, and what the kernels see of the tokens before."""
     return blocks.layers(config) * (_inner(config) * _state(config) + (_kernel(config) - 1) * _convolved(config))
+
+
+def _working(config: Config) -> Working:
+    """While Mamba scans, its input, the convolved twice and the scanned are alive, and attention's share waits."""
+    mamba = sum(_parts(config)) + 2 * _convolved(config) + _inner(config)
+    return Working(per_token=3 * hidden(config) + query(config) + mamba, besides=_inner(config) * _state(config))
 
 
 def _one_for_all(factor: float) -> _RowFactors:
@@ -113,6 +120,7 @@ FALCON_H1 = Family(
     ),
     noticed=_head_is_scaled,
     state=_memory,
+    working=_working,
     keys=(
         first("context_length", _UINT32, ("max_position_embeddings",)),
         Key("embedding_length", _UINT32, hidden),

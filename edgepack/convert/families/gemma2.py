@@ -13,8 +13,11 @@ def _cap(key: str, usual: float) -> Key:
     return Key(key, KeyType.FLOAT32, lambda config: config.positive(key) if key in config.table else usual)
 
 
+_window = blocks.window(silent=4096)
+
 GEMMA2 = Family(
     architecture="gemma2",
+    window=lambda config, number: None if number % 2 else _window(config),
     classes={
         "Gemma2ForCausalLM": {
             "max_position_embeddings": 8192, "rms_norm_eps": 1e-6, "vocab_size": 256000, "head_dim": 256,
@@ -30,7 +33,7 @@ GEMMA2 = Family(
         *GEMMA_KEYS,
         _cap("attn_logit_softcapping", 50.0),
         _cap("final_logit_softcapping", 30.0),
-        Key("attention.sliding_window", KeyType.UINT32, blocks.window(silent=4096)),
+        Key("attention.sliding_window", KeyType.UINT32, _window),
     ),
     keys_after=(NO_SPACE_PREFIX,),
     vocabularies=(sentencepiece,),

@@ -40,6 +40,7 @@ _CLASS: dict[str, Default] = {
 
 GEMMA3 = Family(
     architecture="gemma3",
+    window=lambda config, number: _window(config) if (number + 1) % _turn(config) else None,
     classes={"Gemma3ForCausalLM": _CLASS, "Gemma3ForConditionalGeneration": _CLASS},
     requires=(
         tanh_gelu("hidden_activation"), gemma_scale(largest=62), rope_types("linear"),

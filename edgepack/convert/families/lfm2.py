@@ -7,6 +7,7 @@ from edgepack.convert.family import Default, Family, Key, KeyType, Row
 from edgepack.convert.hyperparameters import DECODER_KEYS, first
 from edgepack.convert.requirements import heads_fill_hidden, only, rope_types
 from edgepack.convert.vocabularies.byte_level import byte_level
+from edgepack.domain.memory import Working
 
 _kernel = blocks.size("conv_L_cache")
 
@@ -77,6 +78,7 @@ LFM2 = Family(
     ),
     caching=_attends,
     state=_state,
+    working=lambda config: Working(per_token=7 * hidden(config)),
     vocabularies=(byte_level,),
     rows=(
         Row(stored="model.embed_tokens.weight", written="token_embd.weight", shape=(vocabulary, hidden)),

@@ -12,6 +12,7 @@ from edgepack.convert.family import Change, Family, Key, KeyType, RowOrder, Size
 from edgepack.convert.hyperparameters import DECODER_KEYS, rope_table_list
 from edgepack.convert.requirements import SILU, only, rope_types, stated, unable
 from edgepack.convert.vocabularies.byte_level import byte_level
+from edgepack.domain.memory import Working
 
 _key_heads, _value_heads = blocks.size("linear_num_key_heads"), blocks.size("linear_num_value_heads")
 _head, _kernel = blocks.size("linear_key_head_dim"), blocks.size("linear_conv_kernel_dim")
@@ -73,6 +74,14 @@ def _state(config: Config) -> int:
     """A matrix a value head, and what the kernels see of the tokens before."""
     recurrent = sum(_recurs(config, number) for number in range(blocks.layers(config)))
     return recurrent * (_value_width(config) * _head(config) + (_kernel(config) - 1) * _mixed_width(config))
+
+
+def _working(config: Config) -> Working:
+    """Queries, keys and values before and behind their convolution, and half of a layer's matrices again."""
+    return Working(
+        per_token=3 * hidden(config) + 6 * _key_width(config) + 3 * _value_width(config),
+        besides=_value_width(config) * _head(config) // 2,
+    )
 
 
 def _rounds(
@@ -160,6 +169,7 @@ QWEN3_5 = Family(
     noticed=_as_stored,
     caching=_attends,
     state=_state,
+    working=_working,
     known_as=text_part_name,
     keys=(
         *DECODER_KEYS,
