@@ -16,6 +16,7 @@ from edgepack.domain.errors import EdgepackError, ExitCode, NoSpaceError, UsageE
 # verb -> one line of help. The file is edgepack/cli/<verb>.py and holds `command`.
 VERBS = {
     "build": "Make a verified bundle: profile, model, quantization, weights, measurement.",
+    "pick": "Rank the models for a device and a kind of task, before any download.",
     "profile": "List, show, check or probe device profiles.",
     "model": "List or show the catalogue's models.",
     "fetch": "Bring a checkpoint into the store.",

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from edgepack.domain.memory import MemoryPlan
 from edgepack.domain.needs import Needs
-from edgepack.domain.plan import MemoryPlan
 from edgepack.domain.quant import Quant
 from edgepack.domain.speed import SpeedPlan
 

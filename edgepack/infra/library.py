@@ -1,5 +1,6 @@
 """The data that edgepack carries, read from disk: profiles, policies, the catalogue, what quantizing costs."""
 
+import json
 import tomllib
 from collections.abc import Mapping
 from difflib import get_close_matches
@@ -13,6 +14,7 @@ from edgepack.domain.licences import POLICIES, LicencePolicy, parse_policy
 from edgepack.domain.profile import Profile, parse_profile, profile_toml
 from edgepack.domain.quant_loss import QuantLoss, parse_losses
 from edgepack.domain.reading import Table
+from edgepack.domain.sizes import ModelSizes, parse_sizes
 from edgepack.domain.type_costs import IsaClass, TypeCosts, parse_type_costs
 from edgepack.infra.machine import host_profile
 
@@ -83,6 +85,13 @@ def load_catalogue() -> Catalogue:
 def load_type_costs() -> dict[IsaClass, TypeCosts]:
     """What each tensor type costs, by class of instruction sets."""
     return parse_type_costs(read_toml(_PACKAGE / "data" / "type_costs.toml"))
+
+
+@cache
+def load_sizes() -> dict[str, ModelSizes]:
+    """The catalogue's models at every quantization, by id; `make sizes` computes them."""
+    stored = json.loads((_PACKAGE / "data" / "sizes.json").read_text(encoding="utf-8"))
+    return {name: parse_sizes(table) for name, table in stored["models"].items()}
 
 
 @cache
