@@ -2,7 +2,7 @@
 
     python -m tests.refresh_sizes
 
-Run it (`make sizes`) whenever the catalogue gets a model, or the pinned llama.cpp another version; tests compare both.
+Run it (`make sizes`) whenever the catalogue gets a model, or the pinned llama.cpp another version; tests compare.
 """
 
 import json

@@ -1,5 +1,6 @@
 """Which candidate to take, and why: hard limits first, then quality for the task, then speed. Pure arithmetic."""
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -38,6 +39,8 @@ class Broken:
 
     limit: Limit
     text: str
+    excess: float
+    """Times what is allowed."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -106,7 +109,7 @@ def choose_model(contenders: Iterable[Contender], needs: Needs, *, budget: int, 
         if fitting:
             kept.append(_best_quantization(fitting))
         elif judged:
-            contender, broken = min(judged, key=lambda pair: (len(pair[1]), pair[0].memory.total))
+            contender, broken = min(judged, key=lambda pair: _distance(pair[1]))
             excluded.append(Excluded(contender=contender, broken=broken))
     kept.sort(key=_order)
     front = pareto(kept)
@@ -120,13 +123,16 @@ def broken_limits(contender: Contender, needs: Needs, budget: int) -> tuple[Brok
     """Every limit that a candidate breaks, the ones that no other quantization mends first."""
     found = []
     if contender.refused:
-        found.append(Broken(limit=Limit.LICENCE, text=contender.refused))
+        found.append(Broken(limit=Limit.LICENCE, text=contender.refused, excess=math.inf))
     if contender.context < needs.context:
-        found.append(Broken(limit=Limit.CONTEXT, text=f"made for {contender.context} tokens, {needs.context} wanted"))
+        text = f"made for {contender.context} tokens, {needs.context} wanted"
+        found.append(Broken(limit=Limit.CONTEXT, text=text, excess=needs.context / contender.context))
     if needs.size and contender.size > needs.size:
-        found.append(Broken(limit=Limit.SIZE, text=f"{_mib(contender.size)}, {_mib(needs.size)} allowed"))
+        text = f"{_mib(contender.size)}, {_mib(needs.size)} allowed"
+        found.append(Broken(limit=Limit.SIZE, text=text, excess=contender.size / needs.size))
     if contender.memory.total > budget:
-        found.append(Broken(limit=Limit.MEMORY, text=f"needs {_mib(contender.memory.total)} of {_mib(budget)}"))
+        text = f"needs {_mib(contender.memory.total)} of {_mib(budget)}"
+        found.append(Broken(limit=Limit.MEMORY, text=text, excess=contender.memory.total / budget))
     return (*found, *_too_slow(contender.speed, needs))
 
 
@@ -134,12 +140,16 @@ def _too_slow(speed: SpeedPlan | None, needs: Needs) -> Iterable[Broken]:
     if speed is None:
         return
     if needs.first_token and speed.first_token > needs.first_token:
-        yield Broken(
-            limit=Limit.FIRST_TOKEN,
-            text=f"after {speed.first_token:.1f} s for {needs.prompt} tokens, {needs.first_token:g} s allowed",
-        )
+        text = f"after {speed.first_token:.1f} s for {needs.prompt} tokens, {needs.first_token:g} s allowed"
+        yield Broken(limit=Limit.FIRST_TOKEN, text=text, excess=speed.first_token / needs.first_token)
     if needs.decode and speed.decode < needs.decode:
-        yield Broken(limit=Limit.DECODE, text=f"{speed.decode:.1f}, {needs.decode:g} wanted")
+        text = f"{speed.decode:.1f}, {needs.decode:g} wanted"
+        yield Broken(limit=Limit.DECODE, text=text, excess=needs.decode / speed.decode)
+
+
+def _distance(broken: Sequence[Broken]) -> float:
+    """How far a candidate is from keeping all limits: the product of what it misses them by."""
+    return math.prod(one.excess for one in broken)
 
 
 def _best_quantization(variants: Sequence[Contender]) -> Contender:

@@ -40,23 +40,31 @@ class Needs:
     """Bytes of the weights."""
 
 
-# A chat's answer shall begin within 3 s and go on as fast as people read: about 5 tokens a second. What runs unseen
-# has no such limit. The contexts hold a request of the kind and its answer, and no more: cache is memory.
+def _usual(
+    kind: TaskKind, level: int, context: int, prompt: int, first_token: float | None, decode: float | None
+) -> Needs:
+    return Needs(
+        kind=kind, level=level, context=context, prompt=prompt, first_token=first_token, decode=decode
+    )  # fmt: skip
+
+
+# A chat's answer shall begin within 3 s and go on as fast as people read: about 5 tokens a second. What is read once
+# it is whole may take longer, but not minutes. The contexts hold a request of the kind and its answer, and no more:
+# cache is memory.
 _USUAL = {
-    TaskKind.CLASSIFY: Needs(kind=TaskKind.CLASSIFY, level=1, context=1024, prompt=256, first_token=1.0, decode=None),
-    TaskKind.EXTRACT: Needs(kind=TaskKind.EXTRACT, level=1, context=2048, prompt=512, first_token=None, decode=None),
-    TaskKind.REWRITE: Needs(kind=TaskKind.REWRITE, level=1, context=2048, prompt=256, first_token=3.0, decode=5.0),
-    TaskKind.ANSWER: Needs(kind=TaskKind.ANSWER, level=1, context=2048, prompt=768, first_token=None, decode=5.0),
-    TaskKind.CHAT: Needs(kind=TaskKind.CHAT, level=2, context=4096, prompt=128, first_token=3.0, decode=5.0),
-    TaskKind.SUMMARISE: Needs(
-        kind=TaskKind.SUMMARISE, level=2, context=4096, prompt=2048, first_token=None, decode=None
-    ),
-    TaskKind.RAG: Needs(kind=TaskKind.RAG, level=2, context=4096, prompt=2048, first_token=None, decode=5.0),
-    TaskKind.REASON: Needs(kind=TaskKind.REASON, level=3, context=8192, prompt=512, first_token=None, decode=None),
-    TaskKind.CODE: Needs(kind=TaskKind.CODE, level=3, context=4096, prompt=512, first_token=None, decode=None),
-    TaskKind.RESEARCH: Needs(
-        kind=TaskKind.RESEARCH, level=4, context=8192, prompt=4096, first_token=None, decode=None
-    ),
+    needs.kind: needs
+    for needs in (
+        _usual(TaskKind.CLASSIFY, 1, context=1024, prompt=256, first_token=3.0, decode=None),
+        _usual(TaskKind.EXTRACT, 1, context=2048, prompt=512, first_token=10.0, decode=2.0),
+        _usual(TaskKind.REWRITE, 1, context=2048, prompt=256, first_token=3.0, decode=5.0),
+        _usual(TaskKind.ANSWER, 1, context=2048, prompt=768, first_token=10.0, decode=5.0),
+        _usual(TaskKind.CHAT, 2, context=4096, prompt=128, first_token=3.0, decode=5.0),
+        _usual(TaskKind.SUMMARISE, 2, context=4096, prompt=2048, first_token=60.0, decode=3.0),
+        _usual(TaskKind.RAG, 2, context=4096, prompt=2048, first_token=30.0, decode=5.0),
+        _usual(TaskKind.REASON, 3, context=8192, prompt=512, first_token=10.0, decode=10.0),
+        _usual(TaskKind.CODE, 3, context=4096, prompt=512, first_token=10.0, decode=5.0),
+        _usual(TaskKind.RESEARCH, 4, context=8192, prompt=4096, first_token=None, decode=None),
+    )
 }
 
 

@@ -18,6 +18,9 @@ from edgepack.domain.work import Work
 
 # Of what all big cores read together, what Q4_0 streams: 0.84 to 0.96 on the machine of docs/speed.md.
 _SHARE_OF_READING = 0.9
+# Decoding against what one core copies, where profiles have both: 1.1 (Orion O6), 1.15 (Dragon Q6A), 1.4 (Pi 4), 1.5
+# (Pi 5), 1.7 (N100), 1.8 (Ryzen AI) and 1.9 (N150). The theoretical bus is a worse guide: 0.19 to 0.71.
+_TIMES_COPYING = 1.5
 # A solved cost further than this from the table's is a slip of the measurement, not of the table.
 _FARTHEST = 3.0
 
@@ -121,18 +124,18 @@ def from_profile(profile: Profile, costs: TypeCosts) -> DeviceSpeed | None:
 
 def _q4_0_byte(profile: Profile, costs: TypeCosts) -> float | None:
     """Seconds that a byte of Q4_0 takes while generating, from the bandwidth that says most."""
-    found = profile.bandwidth
-    if found is None:
-        return None
-    second = found.gbs * 1e9
-    match found.kind:
-        case BandwidthKind.DECODE:
-            # Nearly all were derived from Q4_K_M files: three quarters Q4_K, the rest Q6_K.
-            return 1 / second / (0.75 * costs.decode[TensorType.Q4_K] + 0.25 * costs.decode[TensorType.Q6_K])
-        case BandwidthKind.READ_ALL:
-            return 1 / (second * _SHARE_OF_READING)
-        case _:
-            return 1 / (second * costs.bandwidth_share)
+    memory = profile.memory
+    if decoding := memory.of(BandwidthKind.DECODE):
+        # Nearly all were derived from Q4_K_M files: three quarters Q4_K, the rest Q6_K.
+        mix = 0.75 * costs.decode[TensorType.Q4_K] + 0.25 * costs.decode[TensorType.Q6_K]
+        return 1 / (decoding.gbs * 1e9 * mix)
+    shares = (
+        (BandwidthKind.READ_ALL, _SHARE_OF_READING),
+        (BandwidthKind.COPY, _TIMES_COPYING),
+        (BandwidthKind.THEORETICAL, costs.bandwidth_share),
+    )
+    found = [(bandwidth.gbs, share) for kind, share in shares if (bandwidth := memory.of(kind))]
+    return 1 / (found[0][0] * 1e9 * found[0][1]) if found else None
 
 
 def predicted(work: Work, device: DeviceSpeed, *, prompt: int, kv_read: int, idle: Idle = IDLE) -> SpeedPlan:

@@ -36,11 +36,7 @@ _BY_FEATURE = (
     (Isa.NEON, IsaClass.NEON),
 )
 # Phones with SVE2 have i8mm too, and vectors of 128 bits, for which llama.cpp takes the same repacked kernels.
-_LIKE = {
-    IsaClass.SVE2: IsaClass.I8MM,
-    IsaClass.AVX_VNNI: IsaClass.AVX2,
-    IsaClass.PLAIN: IsaClass.DOTPROD,
-}
+_LIKE = {IsaClass.SVE2: IsaClass.I8MM}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
