@@ -13,7 +13,7 @@ from edgepack.domain.needs import TaskKind, limited, usual_needs
 from edgepack.domain.quant import Quant
 
 if TYPE_CHECKING:
-    from edgepack.domain.choice import Contender, Excluded, Ranked
+    from edgepack.domain.choice import Broken, Contender, Excluded, Ranked
     from edgepack.domain.speed import SpeedPlan
     from edgepack.stages.pick import Picked
 
@@ -170,11 +170,17 @@ def _data(picked: "Picked") -> Mapping[str, object]:
         "excluded": [
             {
                 **_contender(one.contender, picked),
-                "broken": [{"limit": broken.limit.value, "text": broken.text} for broken in one.broken],
+                "broken": [_broken(broken) for broken in one.broken],
             }
             for one in picked.choice.excluded
         ],
     }  # fmt: skip
+
+
+def _broken(broken: "Broken") -> dict[str, object]:
+    """What a policy refuses is not a matter of more or less."""
+    excess = broken.excess if math.isfinite(broken.excess) else None
+    return {"limit": broken.limit.value, "text": broken.text, "excess": excess}
 
 
 def _contender(contender: "Contender", picked: "Picked") -> dict[str, object]:
