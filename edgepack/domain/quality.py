@@ -33,12 +33,14 @@ class Quality:
     """The share of the other rated models that it is expected to be ahead of; None where nobody knows."""
     rivals: int
     """Models that it was measured beside."""
+    independent: bool
+    """Whether anybody but its own maker measured it."""
     harnesses: tuple[str, ...]
     benchmarks: tuple[str, ...]
     sources: tuple[str, ...]
 
 
-UNKNOWN = Quality(score=None, rivals=0, harnesses=(), benchmarks=(), sources=())
+UNKNOWN = Quality(score=None, rivals=0, independent=False, harnesses=(), benchmarks=(), sources=())
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,7 @@ def quality(models: Sequence[CatalogueModel], kind: TaskKind, *, multilingual: b
     met = list(_meetings(sorted(models, key=lambda model: model.id), scores, skills))
     group = _largest_group(met)
     strengths = _strengths([meeting for meeting in met if meeting.first in group])
-    return {model.id: _quality(model.id, scores[model.id], met, strengths) for model in models}
+    return {model.id: _quality(model, scores[model.id], met, strengths) for model in models}
 
 
 _Results = Mapping[str, Mapping[str, Score]]
@@ -159,7 +161,10 @@ def _strengths(meetings: Sequence[_Meeting]) -> dict[str, float]:
     return strengths
 
 
-def _quality(name: str, scores: _Results, met: Sequence[_Meeting], strengths: Mapping[str, float]) -> Quality:
+def _quality(
+    model: CatalogueModel, scores: _Results, met: Sequence[_Meeting], strengths: Mapping[str, float]
+) -> Quality:
+    name = model.id
     mine = [meeting for meeting in met if name in (meeting.first, meeting.second)]
     rivals = {rival for meeting in mine for rival in (meeting.first, meeting.second)} - {name}
     if name not in strengths or len(rivals) < _LEAST_RIVALS:
@@ -169,6 +174,7 @@ def _quality(name: str, scores: _Results, met: Sequence[_Meeting], strengths: Ma
     return Quality(
         score=sum(strengths[name] / (strengths[name] + strength) for strength in others) / len(others),
         rivals=len(rivals),
+        independent=not all(_made_by(model, score.harness.maker) for score in used),
         harnesses=tuple(dict.fromkeys(score.harness.id for score in used)),
         benchmarks=tuple(dict.fromkeys(score.benchmark for score in used)),
         sources=tuple(dict.fromkeys(score.harness.source for score in used)),

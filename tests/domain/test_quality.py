@@ -129,6 +129,12 @@ def test_only_benchmarks_of_the_task_s_skills_count() -> None:
     assert quality(models, TaskKind.CODE)["a"].benchmarks == ("HumanEval",)
 
 
+def test_a_quality_says_whether_anybody_but_the_maker_measured() -> None:
+    models = ladder("a", "b", "c", by=harness("own", maker="org-a"))
+    assert [quality(models, CHAT)[id].independent for id in "abc"] == [False, True, True]
+    assert quality(ladder("a", "b", "c"), CHAT)["a"].independent
+
+
 def test_other_languages_count_where_they_are_asked_for() -> None:
     models = [model(name, (ONE, "MGSM", score)) for name, score in (("a", 3), ("b", 2), ("c", 1))]
     assert order(models) == []
