@@ -86,7 +86,7 @@ def command(
 
 def _text(picked: "Picked", top: int) -> str:
     ranked, excluded = picked.choice.ranked, picked.choice.excluded
-    rows = [_row(one) for one in ranked[:top]]
+    rows = [_row(one, picked) for one in ranked[:top]]
     parts = [_asked(picked), aligned(_HEADER, rows, right=_NUMBERS)] if rows else [_asked(picked)]
     parts += [f"… and {len(ranked) - top} more (--top)"] if len(ranked) > top else []
     if ranked:
@@ -116,7 +116,13 @@ def _basis(picked: "Picked") -> str:
     return f"{budget}; speed predicted, {picked.speed.basis.meaning}"
 
 
-def _row(one: "Ranked") -> tuple[str, ...]:
+def _quality(score: float | None, *, independent: bool) -> str:
+    if score is None:
+        return "?"
+    return f"{score:.0%}" if independent else f"({score:.0%})"
+
+
+def _row(one: "Ranked", picked: "Picked") -> tuple[str, ...]:
     contender, speed = one.contender, one.contender.speed
     return (
         "*" if one.front else "",
@@ -126,7 +132,7 @@ def _row(one: "Ranked") -> tuple[str, ...]:
         f"{contender.memory.total / _MIB:,.0f}",
         f"{speed.decode:.1f}" if speed else "?",
         f"{speed.first_token:.1f} s" if speed else "?",
-        "?" if contender.quality is None else f"{contender.quality:.0%}",
+        _quality(contender.quality, independent=picked.qualities[contender.model].independent),
         "?" if contender.loss is None else f"{contender.loss:.1%}",
         "?" if contender.joules is None else f"{contender.joules:.2f}",
         contender.licence,
@@ -140,6 +146,8 @@ def _why(picked: "Picked", best: "Ranked") -> str:
     if quality.score is not None:
         tests = [*quality.benchmarks[:6], *(["…"] if len(quality.benchmarks) > 6 else [])]
         lines.append(f"  quality: expected ahead of {quality.score:.0%} of the rated models")
+        if not quality.independent:
+            lines.append("  only its makers measured it: what they claim counts half, and stands in brackets")
         lines.append(f"  measured beside {quality.rivals} of them: {', '.join(tests)}")
         lines += [f"  source: {source}" for source in quality.sources]
     lines += [f"  {reason}" for reason in best.reasons]
@@ -194,7 +202,7 @@ def _contender(contender: "Contender", picked: "Picked") -> dict[str, object]:
         "predicted": _speed(contender.speed),
         "quality": {
             "score": quality.score, "rivals": quality.rivals, "benchmarks": list(quality.benchmarks),
-            "harnesses": list(quality.harnesses), "sources": list(quality.sources),
+            "harnesses": list(quality.harnesses), "sources": list(quality.sources), "independent": quality.independent,
         },
         "perplexity_rise": contender.loss,
         "joules_per_token": contender.joules,

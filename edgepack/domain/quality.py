@@ -17,6 +17,8 @@ from edgepack.domain.skills import Skill, may_think, skill_of, skills_for
 
 # Who measures his own model beside another's chooses the prompts: such a comparison counts half.
 _OWN_TABLE = 0.5
+# A model that only its own makers measured: what they claim it is ahead or behind by counts half.
+_UNCONFIRMED = 0.5
 # A draw against a middling model, this small, keeps one that won everything from being infinitely good.
 _DOUBT = 0.5
 # Who met one other model alone may be anything beyond it.
@@ -171,10 +173,12 @@ def _quality(
         return UNKNOWN
     others = [strength for other, strength in strengths.items() if other != name]
     used = [score for harness in sorted({meeting.harness for meeting in mine}) for score in scores[harness].values()]
+    independent = any(not _made_by(model, score.harness.maker) for score in used)
+    score = sum(strengths[name] / (strengths[name] + strength) for strength in others) / len(others)
     return Quality(
-        score=sum(strengths[name] / (strengths[name] + strength) for strength in others) / len(others),
+        score=score if independent else 0.5 + (score - 0.5) * _UNCONFIRMED,
         rivals=len(rivals),
-        independent=not all(_made_by(model, score.harness.maker) for score in used),
+        independent=independent,
         harnesses=tuple(dict.fromkeys(score.harness.id for score in used)),
         benchmarks=tuple(dict.fromkeys(score.benchmark for score in used)),
         sources=tuple(dict.fromkeys(score.harness.source for score in used)),
