@@ -82,6 +82,7 @@ class Seen:
 
     device: str
     model: str
+    parameters: int
     quant: Quant
     work: Work
     kv_read: int
@@ -92,6 +93,18 @@ class Seen:
     @property
     def row(self) -> Row:
         return Row(quant=self.quant, work=self.work, prefill=self.prefill, decode=self.decode)
+
+
+def llmfit(parameters: float, quant: str, cores: int, *, arm: bool) -> float:
+    """Tokens/s of a CPU by llmfit's constants (llmfit-core/src/fit.rs, models.rs @3c1d0c5c): no device, no bytes."""
+    faster = {"Q8_0": 0.8, "Q6_K": 0.95, "Q4_K_M": 1.15, "Q4_0": 1.15, "Q3_K_M": 1.25, "Q2_K": 1.35, "F16": 0.6}
+    return (90 if arm else 70) / max(parameters / 1e9, 0.1) * faster.get(quant, 1.0) * (1.1 if cores >= 8 else 1.0)
+
+
+def whichllm(parameters: float, quant: str) -> float:
+    """Tokens/s of any CPU by whichllm's constants (src/whichllm/engine/performance.py @a5da49d6)."""
+    share = {"Q8_0": 0.45, "Q6_K": 0.5, "Q5_K_M": 0.52, "Q4_K_M": 0.55, "Q4_0": 0.53, "Q3_K_M": 0.5, "F16": 0.4}
+    return max(0.3, 18 / max(parameters / 1e9, 0.5) * share.get(quant, 0.45) / 0.45)
 
 
 def main() -> int:
@@ -109,6 +122,11 @@ def main() -> int:
     if arguments.tables:
         for device in DEVICES:
             show_table(device, table_of(seen, device))
+    for name, formula in (
+        ("llmfit", lambda one: llmfit(one.parameters, one.quant, 8, arm=True)),
+        ("whichllm", lambda one: whichllm(one.parameters, one.quant)),
+    ):
+        print(f"{name + ', decode':30} {_spread([formula(one) / one.decode - 1 for one in seen])}")
     fit = arguments.leave_one_out
     report("each quantization, decode", *errors(seen, arguments.probe, tuple(Quant), fit=fit))
     for quant in (Quant.Q4_0, Quant.Q4_K_M, Quant.Q8_0):
@@ -119,6 +137,7 @@ def main() -> int:
 def cold(seen: Sequence[Seen]) -> int:
     """Each device by its profile, which has no calibration."""
     everything: list[float] = []
+    theirs: dict[str, list[float]] = {"llmfit": [], "whichllm": []}
     for device, name in PROFILES.items():
         profile = load_profile(name)
         speed = from_profile(profile, costs_for(profile.isa, load_type_costs()))
@@ -130,9 +149,16 @@ def cold(seen: Sequence[Seen]) -> int:
         decode = [plan.decode / one.decode - 1 for one, plan in plans if one.decode]
         prefill = [plan.prefill / one.prefill - 1 for one, plan in plans if one.prefill]
         everything += decode
+        for one in rows:
+            if one.decode:
+                arm = one.device not in ("AMD Ryzen 7 7840HS",)
+                theirs["llmfit"].append(llmfit(one.parameters, one.quant, 8, arm=arm) / one.decode - 1)
+                theirs["whichllm"].append(whichllm(one.parameters, one.quant) / one.decode - 1)
         report(device, decode, prefill)
         print(f"{'':30} decode is off to one side by {statistics.median(decode):+.0%}")
     print(f"{'all, decode':30} {_spread(everything)}")
+    for name, found in theirs.items():
+        print(f"{'by ' + name:30} {_spread(found)}")
     return 0
 
 
@@ -155,7 +181,7 @@ def read(path: Path, models: Mapping[str, str], devices: Sequence[str]) -> Itera
             if name not in outlines:
                 outlines[name] = outline(config_of(model))
             yield Seen(
-                device=line["device"], model=line["model"], quant=Quant(quant),
+                device=line["device"], model=line["model"], parameters=model.parameters, quant=Quant(quant),
                 work=outlined_work(outlines[name], Mixture(quant=Quant(quant))), kv_read=kv_read(outlines[name]),
                 prefill=float(line["pp_tps"] or 0), decode=float(line["tg_tps"] or 0),
             )  # fmt: skip
