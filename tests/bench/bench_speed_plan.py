@@ -96,9 +96,11 @@ class Seen:
 
 
 def llmfit(parameters: float, quant: str, cores: int, *, arm: bool) -> float:
-    """Tokens/s of a CPU by llmfit's constants (llmfit-core/src/fit.rs, models.rs @3c1d0c5c): no device, no bytes."""
+    """Tokens/s of a CPU by llmfit's constants (llmfit-core/src/fit.rs @a6839af1, models.rs): no device, no bytes."""
     faster = {"Q8_0": 0.8, "Q6_K": 0.95, "Q4_K_M": 1.15, "Q4_0": 1.15, "Q3_K_M": 1.25, "Q2_K": 1.35, "F16": 0.6}
-    return (90 if arm else 70) / max(parameters / 1e9, 0.1) * faster.get(quant, 1.0) * (1.1 if cores >= 8 else 1.0)
+    return (
+        0.3 * (90 if arm else 70) / max(parameters / 1e9, 0.1) * faster.get(quant, 1.0) * (1.1 if cores >= 8 else 1)
+    )
 
 
 def whichllm(parameters: float, quant: str) -> float:
@@ -122,11 +124,7 @@ def main() -> int:
     if arguments.tables:
         for device in DEVICES:
             show_table(device, table_of(seen, device))
-    for name, formula in (
-        ("llmfit", lambda one: llmfit(one.parameters, one.quant, 8, arm=True)),
-        ("whichllm", lambda one: whichllm(one.parameters, one.quant)),
-    ):
-        print(f"{name + ', decode':30} {_spread([formula(one) / one.decode - 1 for one in seen])}")
+    report_theirs(seen)
     fit = arguments.leave_one_out
     report("each quantization, decode", *errors(seen, arguments.probe, tuple(Quant), fit=fit))
     for quant in (Quant.Q4_0, Quant.Q4_K_M, Quant.Q8_0):
@@ -137,7 +135,6 @@ def main() -> int:
 def cold(seen: Sequence[Seen]) -> int:
     """Each device by its profile, which has no calibration."""
     everything: list[float] = []
-    theirs: dict[str, list[float]] = {"llmfit": [], "whichllm": []}
     for device, name in PROFILES.items():
         profile = load_profile(name)
         speed = from_profile(profile, costs_for(profile.isa, load_type_costs()))
@@ -149,16 +146,10 @@ def cold(seen: Sequence[Seen]) -> int:
         decode = [plan.decode / one.decode - 1 for one, plan in plans if one.decode]
         prefill = [plan.prefill / one.prefill - 1 for one, plan in plans if one.prefill]
         everything += decode
-        for one in rows:
-            if one.decode:
-                arm = one.device not in ("AMD Ryzen 7 7840HS",)
-                theirs["llmfit"].append(llmfit(one.parameters, one.quant, 8, arm=arm) / one.decode - 1)
-                theirs["whichllm"].append(whichllm(one.parameters, one.quant) / one.decode - 1)
         report(device, decode, prefill)
         print(f"{'':30} decode is off to one side by {statistics.median(decode):+.0%}")
     print(f"{'all, decode':30} {_spread(everything)}")
-    for name, found in theirs.items():
-        print(f"{'by ' + name:30} {_spread(found)}")
+    report_theirs([one for one in seen if one.decode])
     return 0
 
 
@@ -264,6 +255,16 @@ def fitted(seen: Sequence[Seen], probe: str, quants: tuple[Quant, ...], *, witho
 
 def report(title: str, decode: Sequence[float], prefill: Sequence[float]) -> None:
     print(f"{title:30} {_spread(decode)}   prefill {_spread(prefill)}")
+
+
+def report_theirs(seen: Sequence[Seen]) -> None:
+    """The same rows by the formulas of tools that know no device."""
+    arm = [one.device != "AMD Ryzen 7 7840HS" for one in seen]
+    by_llmfit = [llmfit(one.parameters, one.quant, 8, arm=is_arm) for one, is_arm in zip(seen, arm, strict=True)]
+    by_whichllm = [whichllm(one.parameters, one.quant) for one in seen]
+    for name, found in (("llmfit", by_llmfit), ("whichllm", by_whichllm)):
+        wrong = [guess / one.decode - 1 for guess, one in zip(found, seen, strict=True)]
+        print(f"{'by ' + name + ', decode':30} {_spread(wrong)}")
 
 
 def _spread(found: Sequence[float]) -> str:
