@@ -7,18 +7,20 @@ import click
 
 from edgepack.cli.adapters import adapter_of, adapter_options
 from edgepack.cli.options import output_of, output_options
+from edgepack.cli.output import Output
 from edgepack.cli.tuning import tuning_of, tuning_options, types_data
 from edgepack.domain.bundle import Format
 from edgepack.domain.converter import Converter
 from edgepack.domain.device import parse_device
-from edgepack.domain.errors import UsageError
 from edgepack.domain.native import RuntimeChoice
+from edgepack.domain.needs import TaskKind
 from edgepack.domain.quant import Quant
 from edgepack.domain.tuned import ChosenFlags, parse_chosen
 
 if TYPE_CHECKING:
     from edgepack.domain.measurement import Measurement
     from edgepack.pipeline import Built, Planned
+    from edgepack.pipeline.picking import PickedModel
     from edgepack.stages.adapter import OpenedAdapter
 
 _MIB = 1 << 20
@@ -26,7 +28,18 @@ _MIB = 1 << 20
 
 @click.command("build")
 @click.option("--profile", required=True, help="The device: a name (edgepack profile list), a file, or `host`.")
-@click.option("--model", help="A catalogue id, ORGANIZATION/NAME[@REVISION], a directory, a .gguf, or `demo`.")
+@click.option(
+    "--model",
+    help="A catalogue id, ORGANIZATION/NAME[@REVISION], a directory, a .gguf, or `demo`; default: pick's first.",
+)
+@click.option(
+    "--task", type=click.Choice([kind.value for kind in TaskKind]), default=TaskKind.CHAT.value, show_default=True,
+    help="Without --model: what the model is for.",
+)  # fmt: skip
+@click.option(
+    "--licence-policy", "policy", default="any", show_default=True, metavar="permissive|any|FILE",
+    help="Without --model: which terms are accepted.",
+)  # fmt: skip
 @click.option("--quant", type=click.Choice([quant.value for quant in Quant]), help="Default: the first that fits.")
 @tuning_options
 @adapter_options
@@ -64,6 +77,8 @@ def command(
     context: click.Context,
     profile: str,
     model: str | None,
+    task: str,
+    policy: str,
     quant: str | None,
     imatrix: str | None,
     calibration: Path | None,
@@ -94,8 +109,18 @@ def command(
     from edgepack.pipeline import Order, build, prepare
     from edgepack.stages.fetch import find_source
 
+    output = output_of(context)
+    wanted = Quant(quant) if quant else None
+    if model is None:
+        picked = _picked(
+            profile, TaskKind(task), policy, wanted, context_length, allow_over_3b=allow_over_3b, force=force,
+            output=output,
+        )  # fmt: skip
+        source, wanted, context_length = picked.source, picked.quant, picked.context
+    else:
+        source = find_source(model)
     order = Order(
-        profile=profile, source=find_source(_required(model)), quant=Quant(quant) if quant else None,
+        profile=profile, source=source, quant=wanted,
         tuning=tuning_of(imatrix, calibration, tensor_types),
         adapter=adapter_of(adapter, merge, adapter_type, Converter(converter)), converter=Converter(converter),
         context=context_length, system_prompt=system_prompt, format=Format(form), out=out,
@@ -103,7 +128,6 @@ def command(
         runtime=_runtime_of(runtime), flags=_flags_of(record), force=force, threads=threads,
         device=parse_device(device), measure=not no_bench, measure_again=measure_again,
     )  # fmt: skip
-    output = output_of(context)
     if dry_run:
         planned = prepare(order, output)
         output.result("build", {"planned": _planned_data(planned), "built": None}, lambda: _planned_text(planned))
@@ -124,10 +148,24 @@ def _flags_of(record: Path | None) -> ChosenFlags | None:
     return parse_chosen(record.read_text(encoding="utf-8", errors="replace"), subject=str(record))
 
 
-def _required(model: str | None) -> str:
-    if model is None:
-        raise UsageError("no --model", hint="name one (edgepack model list), or try --model demo")
-    return model
+def _picked(
+    profile: str,
+    task: TaskKind,
+    policy: str,
+    quant: Quant | None,
+    context: int | None,
+    *,
+    allow_over_3b: bool,
+    force: bool,
+    output: Output,
+) -> "PickedModel":
+    from edgepack.infra.library import load_policy
+    from edgepack.pipeline.picking import pick_model
+
+    return pick_model(
+        profile, task, policy=load_policy(policy), quant=quant, context=context, allow_over_3b=allow_over_3b,
+        force=force, progress=output,
+    )  # fmt: skip
 
 
 def _planned_data(planned: "Planned") -> dict[str, object]:

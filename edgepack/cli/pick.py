@@ -202,7 +202,8 @@ def _contender(contender: "Contender", picked: "Picked") -> dict[str, object]:
         "predicted": _speed(contender.speed),
         "quality": {
             "score": quality.score, "rivals": quality.rivals, "benchmarks": list(quality.benchmarks),
-            "harnesses": list(quality.harnesses), "sources": list(quality.sources), "independent": quality.independent,
+            "harnesses": list(quality.harnesses), "sources": list(quality.sources),
+            "independent": quality.independent,
         },
         "perplexity_rise": contender.loss,
         "joules_per_token": contender.joules,

@@ -13,6 +13,7 @@ import pytest
 
 from edgepack.cli.main import run
 from edgepack.domain.errors import ExitCode
+from edgepack.infra.library import load_catalogue
 from tests.fakes.demo_copy import DEMO
 from tests.fakes.gguf_raw import keys_of
 from tests.fakes.hub import Refusal, serve_hub
@@ -102,7 +103,6 @@ def test_the_words_say_what_was_chosen_and_checked(tmp_path: Path, capsys: pytes
     ("arguments", "words"),
     [
         (["--model", "demo"], "Missing option '--profile'"),
-        (["--profile", "rpi5"], "no --model"),
         (["--profile", "rpi5", "--model", "demo", "--quant", "Q9"], "'Q9' is not one of"),
         (["--profile", "rpi5", "--model", "demo", "--ctx", "many"], "'many' is not a valid integer"),
         (
@@ -120,6 +120,28 @@ def test_wrong_words_end_with_2_and_two_lines(
     assert what.startswith("error: ")
     assert words in what
     assert hint.startswith("  next: ")
+
+
+def test_without_a_model_pick_decides_and_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["pick", "--profile", "rpi5", "--task", "extract", "--json"]) == ExitCode.DONE
+    first = json.loads(capsys.readouterr().out)["ranked"][0]
+    assert run(["build", "--profile", "rpi5", "--task", "extract", "--offline"]) == ExitCode.NETWORK
+    error = capsys.readouterr().err
+    assert f"picked {first['model']} {first['quantization']} for extract" in error
+    assert "--offline" in error.split("error: ")[1]
+
+
+def test_where_no_model_fits_nothing_is_built(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["build", "--profile", "rpi-zero-2w", "--ctx", "16384"]) == ExitCode.NOTHING_FITS
+    assert "see why: edgepack pick --profile rpi-zero-2w --task chat" in capsys.readouterr().err
+
+
+def test_the_licence_policy_counts_in_a_build_that_picks(capsys: pytest.CaptureFixture[str]) -> None:
+    run(["build", "--profile", "rpi5", "--offline", "--licence-policy", "permissive"])
+    picked = capsys.readouterr().err.split("picked ")[1].split()[0]
+    model = load_catalogue().find(picked)
+    assert model
+    assert model.licence.spdx in ("Apache-2.0", "MIT")
 
 
 @pytest.mark.parametrize("status", [401, 403, 404])
