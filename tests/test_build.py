@@ -135,10 +135,10 @@ def test_weights_that_are_ready_take_no_other_quantization(gguf: Path, tmp_path:
 
 
 def test_ready_weights_must_fit_the_profile_too(gguf: Path, tmp_path: Path) -> None:
-    """A profile of 0.05 GiB holds no 64 MiB of runtime: exit code 3, and --force builds it all the same."""
+    """A profile of 0.01 GiB does not hold even the runtime: exit code 3, and --force builds it all the same."""
     profile = tmp_path / "crumb.toml"
     profile.write_text(
-        'base = "rpi5-8gb"\ntitle = "A crumb"\n[ram]\ngib = 0.1\nsource = "made up"\nusable_gib = 0.05\n'
+        'base = "rpi5-8gb"\ntitle = "A crumb"\n[ram]\ngib = 0.1\nsource = "made up"\nusable_gib = 0.01\n'
         'usable_gib_source = "made up"\n'
     )
     arguments = ["build", "--profile", str(profile), "--model", str(gguf), "--no-bench", "--quiet"]

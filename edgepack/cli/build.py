@@ -170,7 +170,7 @@ def _picked(
 
 def _planned_data(planned: "Planned") -> dict[str, object]:
     chosen = planned.plan.chosen
-    types = types_data(planned.tuning, chosen.fallen, weights=chosen.memory.weights)
+    types = types_data(planned.tuning, chosen.fallen, weights=chosen.size)
     return {
         "name": planned.name,
         "profile": planned.profile.name,
@@ -180,7 +180,12 @@ def _planned_data(planned: "Planned") -> dict[str, object]:
         "parameters": planned.material.parameters,
         "quant": chosen.quant,
         "context": planned.plan.context,
-        "memory": {**dict(chosen.memory.parts), "total": chosen.memory.total, "budget": planned.plan.budget},
+        "memory": {
+            **dict(chosen.memory.parts),
+            "total": chosen.memory.total,
+            "evictable": chosen.memory.evictable,
+            "budget": planned.plan.budget,
+        },
         "converter": planned.converter,
         "adapter": _adapter_data(planned),
         "fallback_tensors": chosen.fallbacks,
@@ -233,9 +238,15 @@ def _planned_text(planned: "Planned") -> str:
         f"  quantization  {chosen.title} ({planned.plan.reason})",
         *([f"  adapter       {_adapter_text(planned.adapter)}"] if planned.adapter else []),
         f"  context       {planned.plan.context} tokens",
-        *(f"  {name:<13} {size / _MIB:,.0f} MiB (predicted)" for name, size in chosen.memory.parts),
+        *(f"  {name:<13} {size / _MIB:,.0f} MiB (predicted)" for name, size in chosen.memory.parts if size),
+        *_evictable(chosen.memory.evictable),
     ]
     return "\n".join(lines)
+
+
+def _evictable(size: int) -> list[str]:
+    what = "of the mapped file beside it, as long as nobody else wants the memory"
+    return [f"  and up to     {size / _MIB:,.0f} MiB {what} (predicted)"] if size else []
 
 
 def _adapter_text(adapter: "OpenedAdapter") -> str:

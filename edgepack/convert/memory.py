@@ -20,7 +20,7 @@ from edgepack.domain.memory import (
     LoadedWeights,
     MemoryShape,
 )
-from edgepack.domain.repacking import Repacks, loaded
+from edgepack.domain.repacking import Loading, loaded
 
 # Tokens above which no vocabulary of pieces goes, where a family has both kinds.
 _LARGE = 1 << 16
@@ -39,10 +39,10 @@ def memory_shape(outline: Outline) -> MemoryShape:
     )  # fmt: skip
 
 
-def loaded_weights(plan: TypePlan, mixture: Mixture, repacks: Repacks, *, writes: bool = True) -> LoadedWeights:
+def loaded_weights(plan: TypePlan, mixture: Mixture, loading: Loading, *, writes: bool = True) -> LoadedWeights:
     """What becomes of the tensors when they are loaded at these types."""
     tensors = ((source.name, source.shape, type) for source, type in plan.types(mixture))
-    return loaded(tensors, repacks, writes=writes)
+    return loaded(tensors, loading, writes=writes)
 
 
 def _token_bytes(family: Family, vocabulary: int) -> int:

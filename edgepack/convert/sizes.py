@@ -5,6 +5,7 @@ from edgepack.convert.outline import Outline
 from edgepack.convert.typeplan import Mixture
 from edgepack.convert.work import outlined_work
 from edgepack.domain.quant import Quant
+from edgepack.domain.repacking import Loading
 from edgepack.domain.sizes import ModelSizes, QuantSizes, Repacking, repacks_for
 
 
@@ -19,7 +20,9 @@ def _sizes(outline: Outline, quant: Quant) -> QuantSizes:
         size=outline.plan.size(mixture),
         work=outlined_work(outline, mixture),
         loaded={
-            repacking: loaded_weights(outline.plan, mixture, repacks_for(repacking), writes=not outline.embeds)
+            repacking: loaded_weights(
+                outline.plan, mixture, Loading(repacks=repacks_for(repacking)), writes=not outline.embeds
+            )
             for repacking in Repacking
         },
         fallen=sum(fallback.extra_bytes for fallback in outline.plan.fallbacks(mixture)),

@@ -15,7 +15,7 @@ _CELLS = 256
 """llama.cpp rounds a cache's cells up to multiples of it."""
 _BATCH = 2048
 _MICRO_BATCH = 512
-_PROGRAM = 24 << 20
+_PROGRAM = 16 << 20
 """Code, heap and stacks of llama-server before it opens a model, resident."""
 _QUANTIZED = 1.125
 """Bytes a number of the activations that a product quantizes for itself (Q8_0 has 34 for 32, Q8_K 292 for 256)."""

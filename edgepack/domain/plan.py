@@ -17,6 +17,8 @@ class Candidate:
     quant: Quant | None
     """None for ready weights of a quantization that edgepack does not know."""
     memory: MemoryPlan
+    size: int
+    """Bytes of its tensors."""
     fallen: tuple[Fallback, ...] = ()
     """Tensors whose rows do not fit the quantization's blocks, and so get another, larger type."""
 

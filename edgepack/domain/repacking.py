@@ -1,8 +1,10 @@
 """Which tensors llama.cpp copies when it loads them, laid out anew for a CPU's kernels (ggml-cpu/repack.cpp)."""
 
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass
 from typing import TypeAlias
 
+from edgepack.domain.bundle import LoadMode, RuntimeFlags
 from edgepack.domain.memory import LoadedWeights
 from edgepack.domain.profile import Isa
 from edgepack.domain.quant import TensorType
@@ -13,6 +15,17 @@ NamedTensor: TypeAlias = tuple[str, tuple[int, ...], TensorType]
 """Name, shape with the slowest dimension first, type."""
 
 NOTHING: Repacks = {}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Loading:
+    """How a runtime brings weights into memory."""
+
+    repacks: Repacks
+    maps: bool = True
+    """Whether it maps the file."""
+
+
 _AVX2 = {TensorType.Q4_0: 8, TensorType.Q4_K: 8, TensorType.IQ4_NL: 8, TensorType.MXFP4: 8}
 _DOTPROD = {
     TensorType.Q4_0: 4, TensorType.Q8_0: 4, TensorType.IQ4_NL: 4, TensorType.MXFP4: 4, TensorType.Q1_0: 4,
@@ -23,6 +36,12 @@ _EMBEDDING, _HEAD = "token_embd.weight", "output.weight"
 _LOOKED_UP = frozenset({_EMBEDDING, "position_embd.weight", "token_types.weight"})
 
 
+def loading_of(isa: Set[Isa], flags: RuntimeFlags) -> Loading:
+    """As a runtime built for these instructions does it under these flags."""
+    maps = flags.load_mode not in (LoadMode.NONE, LoadMode.MLOCK)
+    return Loading(repacks=repacks_of(isa) if flags.repack else NOTHING, maps=maps)
+
+
 def repacks_of(isa: Set[Isa]) -> Repacks:
     """What a build for these instructions copies; RISC-V depends on a vector length that no profile tells."""
     if Isa.AVX2 in isa:
@@ -30,28 +49,34 @@ def repacks_of(isa: Set[Isa]) -> Repacks:
     return _DOTPROD if {Isa.NEON, Isa.DOTPROD} <= isa else NOTHING
 
 
-def loaded(
-    tensors: Iterable[NamedTensor], repacks: Repacks, *, writes: bool = True, maps: bool = True
-) -> LoadedWeights:
-    """What becomes of tensors when they are loaded.
+def loaded(tensors: Iterable[NamedTensor], loading: Loading, *, writes: bool = True) -> LoadedWeights:
+    """What becomes of a file's tensors, in its order, when they are loaded.
 
     A model that `writes` and has no head multiplies with its embedding, which is then both looked up and copied.
-    Unless the runtime `maps` the file, tables are read into memory whole, and copies have no source there.
+    Unless the file is mapped, tables are read into memory whole, and copies have no source there.
     """
-    listed = list(tensors)
+    listed = list(_used(list(tensors)))
     tied = writes and all(name != _HEAD for name, _, _ in listed)
-    mapped = repacked = evictable = tables = 0
+    mapped = repacked = evictable = tables = last = 0
     for name, shape, type in listed:
         size, looked_up = _bytes(shape, type), name in _LOOKED_UP
         multiplied = not looked_up or (tied and name == _EMBEDDING)
-        copied = multiplied and _is_copied(shape, type, repacks)
+        copied = multiplied and _is_copied(shape, type, loading.repacks)
         idle = copied or not multiplied  # of a table only the rows of the tokens at hand are read
         repacked, evictable, mapped = repacked + size * copied, evictable + size * idle, mapped + size * (not idle)
         tables += size * (looked_up and idle)
-    if not maps:
-        mapped, evictable = mapped + tables, 0
+        # Behind the last tensor that is used where it lies, the map is given back.
+        last = last + size if copied and not looked_up else 0
+    if not loading.maps:
+        mapped, evictable, last = mapped + tables, 0, 0
     widest = max(shape[-1] for _, shape, _ in listed)
-    return LoadedWeights(mapped=mapped, repacked=repacked, evictable=evictable, widest=widest)
+    return LoadedWeights(mapped=mapped, repacked=repacked, evictable=evictable - last, widest=widest)
+
+
+def _used(tensors: Sequence[NamedTensor]) -> Iterator[NamedTensor]:
+    """Without layers that look a token further ahead, which no program here asks for: they are not loaded."""
+    ahead = tuple(f"{name.partition('.nextn.')[0]}." for name, _, _ in tensors if ".nextn." in name)
+    return (each for each in tensors if not each[0].startswith(ahead))
 
 
 def _is_copied(shape: tuple[int, ...], type: TensorType, repacks: Repacks) -> bool:

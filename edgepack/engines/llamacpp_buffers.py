@@ -7,11 +7,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from edgepack.domain.memory import Buffers, Need
-from edgepack.engines.llamacpp_library import CACHE_TYPES, failure, hearing, library
+from edgepack.engines.llamacpp_library import failure, hearing, library, reserve
 
 _MIB = 1 << 20
 _UNMAPPED = 0  # llama.h: LLAMA_LOAD_MODE_NONE; what is not allocated cannot be mapped either
-_FLASH_ATTENTION = {True: 1, False: 0}  # llama.h: enum llama_flash_attn_type
 _SAID = {
     "kv_cache": re.compile(r"llama_kv_cache: size = +([\d.]+) MiB"),
     "state": re.compile(r"llama_memory_recurrent: size = +([\d.]+) MiB"),
@@ -46,11 +45,7 @@ def _simulated(weights: Path) -> Iterator[int]:
 def _reserved(model: int, need: Need, weights: Path) -> Buffers:
     native = library()
     parameters = native.llama_context_default_params()
-    parameters.n_ctx, parameters.n_batch, parameters.n_ubatch = need.context, need.batch, need.micro_batch
-    parameters.n_outputs_max, parameters.n_seq_max = need.outputs, need.sequences
-    parameters.type_k, parameters.type_v = CACHE_TYPES[need.keys], CACHE_TYPES[need.values]
-    parameters.flash_attn_type = _FLASH_ATTENTION[need.flash_attention]
-    parameters.swa_full = need.whole_windows
+    reserve(parameters, need)
     with hearing() as said:
         handle = native.llama_init_from_model(model, parameters)
         if not handle:

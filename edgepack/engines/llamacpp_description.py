@@ -4,13 +4,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgepack.domain.errors import BadInputError
-from edgepack.domain.plan import AttentionShape
+from edgepack.domain.memory import MERGED_BYTES, PIECE_BYTES
 from edgepack.domain.quant import Quant
 from edgepack.domain.weights import SYNTHETIC_KEY
 from edgepack.engines.llamacpp_library import OpenModel, attends_both_ways, metadata, opened
 
-# The widest feed-forward layers in use (Gemma 2B's), for metadata that give none that can be read.
-_WIDEST_FEED_FORWARD = 8
+_MERGED = "gpt2"  # tokenizer.ggml.model
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,8 +28,8 @@ class Description:
     """None where general.file_type names no quantization that edgepack knows."""
     licence: str | None
     """general.license, as its maker wrote it."""
-    shape: AttentionShape
-    """An upper bound where layers differ: llama.cpp shows no metadata that holds a value for each layer."""
+    vocabulary: int
+    """Bytes of its tables in memory."""
     embeds: bool
     """Whether it was trained to give vectors of texts rather than to write."""
     synthetic: bool
@@ -52,27 +51,16 @@ def describe(weights: Path) -> Description:
             tensor_bytes=int(model.native.llama_model_size(model.handle)),
             quant=next((quant for quant in Quant if str(quant.file_type) == file_type), None),
             licence=metadata(model, "general.license"),
-            shape=_shape(model, architecture),
+            vocabulary=_vocabulary(model),
             embeds=attends_both_ways(model) or bool(_whole(model, f"{architecture}.pooling_type")),
             synthetic=metadata(model, SYNTHETIC_KEY) == "true",
             files=_whole(model, "split.count") or 1,
         )
 
 
-def _shape(model: OpenModel, architecture: str) -> AttentionShape:
-    hidden = _required(model, f"{architecture}.embedding_length")
-    heads = _whole(model, f"{architecture}.attention.head_count") or 1
-    kv_heads = _whole(model, f"{architecture}.attention.head_count_kv")
-    head_dim = _whole(model, f"{architecture}.attention.key_length")
-    feed_forward = _whole(model, f"{architecture}.feed_forward_length")
-    return AttentionShape(
-        layers=_required(model, f"{architecture}.block_count"),
-        kv_heads=heads if kv_heads is None else kv_heads,
-        head_dim=hidden // heads if head_dim is None else head_dim,
-        hidden=hidden,
-        feed_forward=_WIDEST_FEED_FORWARD * hidden if feed_forward is None else feed_forward,
-        vocabulary=int(model.native.llama_vocab_n_tokens(model.vocabulary)),
-    )
+def _vocabulary(model: OpenModel) -> int:
+    merged = metadata(model, "tokenizer.ggml.model") == _MERGED
+    return int(model.native.llama_vocab_n_tokens(model.vocabulary)) * (MERGED_BYTES if merged else PIECE_BYTES)
 
 
 def _required(model: OpenModel, key: str) -> int:

@@ -12,13 +12,14 @@ from typing import Any
 
 from edgepack.domain.bundle import CacheType, FlashAttention, RuntimeFlags
 from edgepack.domain.errors import BadInputError, EdgepackError, NoSpaceError
+from edgepack.domain.memory import Need
 from edgepack.infra.load import keep_affinity
 
 _DEBUG_LEVEL, _ERROR_LEVEL = 1, 4  # ggml.h: enum ggml_log_level
 _CPU_DEVICE = 0  # GGML_BACKEND_DEVICE_TYPE_CPU
 _AUTO = -1  # LLAMA_FLASH_ATTN_TYPE_AUTO, llama-bench's default
 # ggml.h: enum ggml_type.
-CACHE_TYPES = {CacheType.F32: 0, CacheType.F16: 1, CacheType.Q4_0: 2, CacheType.Q8_0: 8, CacheType.BF16: 30}
+_CACHE_TYPES = {CacheType.F32: 0, CacheType.F16: 1, CacheType.Q4_0: 2, CacheType.Q8_0: 8, CacheType.BF16: 30}
 # llama.h: enum llama_flash_attn_type.
 _FLASH_ATTENTION = {FlashAttention.AUTO: _AUTO, FlashAttention.OFF: 0, FlashAttention.ON: 1}
 _NO_MEMORY = re.compile(r"insufficient memory|out of memory|(failed to|unable to|cannot) allocate", re.IGNORECASE)
@@ -137,13 +138,15 @@ def context(
     sequences: int = 1,
     embeddings: bool = False,
     flags: RuntimeFlags | None = None,
+    need: Need | None = None,
     on_node: object | None = None,
 ) -> Iterator[int]:
     """A context of `tokens` tokens as llama-bench makes it, with a pool of threads, maybe pinned.
 
     Without a pool of its own, a build without OpenMP starts and joins threads for every single token. As many
     texts as `sequences` share the tokens; with `embeddings` it gives vectors, not logits; `on_node`
-    (ggml_backend_sched_eval_callback) hears of the graph's nodes; `flags` are a runtime's whose memory it shall have.
+    (ggml_backend_sched_eval_callback) hears of the graph's nodes; `flags` are a runtime's whose memory it shall have;
+    `need` says all of it in their place.
     """
     native = model.native
     parameters = native.llama_context_default_params()
@@ -158,6 +161,8 @@ def context(
     parameters.flash_attn_type = _AUTO
     if flags is not None:
         _shape_memory(parameters, flags)
+    if need is not None:
+        reserve(parameters, need)
     _complaints.clear()
     with _threadpool(native, threads, cpus) as pool:
         handle = native.llama_init_from_model(model.handle, parameters)
@@ -177,9 +182,18 @@ def context(
 
 def _shape_memory(parameters: Any, flags: RuntimeFlags) -> None:
     """What the form of the memory depends on, as llama-server has it with these flags."""
-    parameters.type_k, parameters.type_v = (CACHE_TYPES[type] for type in flags.cache_types)
+    parameters.type_k, parameters.type_v = (_CACHE_TYPES[type] for type in flags.cache_types)
     parameters.flash_attn_type = _FLASH_ATTENTION[flags.flash_attention]
     parameters.swa_full = False
+
+
+def reserve(parameters: Any, need: Need) -> None:
+    """All that decides how much memory a context takes."""
+    parameters.n_ctx, parameters.n_batch, parameters.n_ubatch = need.context, need.batch, need.micro_batch
+    parameters.n_outputs_max, parameters.n_seq_max = need.outputs, need.sequences
+    parameters.type_k, parameters.type_v = _CACHE_TYPES[need.keys], _CACHE_TYPES[need.values]
+    parameters.flash_attn_type = _FLASH_ATTENTION[FlashAttention.ON if need.flash_attention else FlashAttention.OFF]
+    parameters.swa_full = need.whole_windows
 
 
 def metadata(model: OpenModel, key: str) -> str | None:

@@ -11,17 +11,19 @@ from edgepack.domain.device import LocalDevice
 from edgepack.domain.errors import UsageError
 from edgepack.domain.measurement import Measurement, Workload
 from edgepack.domain.measurement_json import measurement_json, parse_measurement
+from edgepack.domain.memory import need_of
 from edgepack.domain.native import NativeRuntime, RuntimeChoice
 from edgepack.domain.plan import choose
 from edgepack.domain.profile import profile_toml
 from edgepack.domain.progress import Progress
+from edgepack.domain.repacking import loading_of
 from edgepack.domain.weights import Weights
 from edgepack.infra.library import load_profile
 from edgepack.infra.machine import host_profile
 from edgepack.infra.observations import Observations
 from edgepack.infra.pins import llama_cpp_pin
 from edgepack.infra.store import Store, home
-from edgepack.pipeline.contents import contents_of, evidence_of, state_of
+from edgepack.pipeline.contents import contents_of, evidence_of, flags_of, state_of
 from edgepack.pipeline.material import context_of, open_material, refuse_embedding
 from edgepack.pipeline.order import Built, Order, Planned
 from edgepack.stages.adapter import convert_adapter, open_adapter
@@ -45,14 +47,15 @@ def prepare(order: Order, progress: Progress) -> Planned:
     material = open_material(order, adapter, progress)
     refuse_embedding(material)
     context = context_of(order.context, material)
+    flags = flags_of(order, profile, context)
     plan = choose(
-        material.candidates(order.quant, context),
+        material.candidates(order.quant, need_of(flags), loading_of(profile.isa, flags)),
         context=context,
         budget=profile.memory_budget,
         subject=material.name,
         force=order.force,
     )
-    warn_of_types(plan.chosen.fallen, plan.chosen.memory.weights, order.tuning, plan.chosen.quant, progress)
+    warn_of_types(plan.chosen.fallen, plan.chosen.size, order.tuning, plan.chosen.quant, progress)
     name = file_stem(material.name, *([adapter.name] if adapter else []), plan.chosen.title, profile.name)
     return Planned(
         profile=profile,

@@ -21,7 +21,7 @@ from edgepack.domain.bundle import (
 from edgepack.domain.measurement import Measurement
 from edgepack.domain.measurement_json import measurement_json
 from edgepack.domain.native import NativeRuntime
-from edgepack.domain.profile import profile_toml
+from edgepack.domain.profile import Profile, profile_toml
 from edgepack.domain.progress import Progress
 from edgepack.domain.source import DemoSource
 from edgepack.domain.weights import Weights
@@ -59,7 +59,7 @@ def contents_of(
         profile=ProfileRef(
             name=planned.profile.name, digest=sha256(profile_toml(planned.profile).encode()).hexdigest()
         ),
-        flags=flags_of(order, planned),
+        flags=flags_of(order, planned.profile, planned.plan.context),
         tuned=order.flags.summary if order.flags else None,
         provenance=Provenance(edgepack=__version__, llama_cpp=llama_cpp_pin(), converter=planned.converter),
         adapter=_bundled_adapter(planned.adapter) if planned.adapter else None,
@@ -86,11 +86,11 @@ def _bundled_runtime(runtime: NativeRuntime) -> BundledRuntime:
     return BundledRuntime(target=runtime.target, origin=runtime.origin, digest=runtime.digest)
 
 
-def flags_of(order: Order, planned: Planned) -> RuntimeFlags:
+def flags_of(order: Order, profile: Profile, context: int) -> RuntimeFlags:
     """Those that were searched for, or the profile's big cores and llama.cpp's defaults."""
     if order.flags is None:
-        return RuntimeFlags(context=planned.plan.context, threads=max(1, planned.profile.big_cores))
-    return replace(order.flags.flags, context=planned.plan.context)
+        return RuntimeFlags(context=context, threads=max(1, profile.big_cores))
+    return replace(order.flags.flags, context=context)
 
 
 def _bundled_adapter(adapter: OpenedAdapter) -> BundledAdapter:
@@ -112,7 +112,7 @@ def state_of(
         read_system_prompt(order.system_prompt),
         weights,
         adapter,
-        flags=flags_of(order, planned),
+        flags=flags_of(order, planned.profile, planned.plan.context),
         llama_cpp=llama_cpp_pin().version,
         store=Store(home()),
         threads=order.threads or len(os.sched_getaffinity(0)),

@@ -4,12 +4,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgepack.convert.gguf_head import read_head
 from edgepack.domain.errors import BadInputError, UsageError
-from edgepack.domain.plan import AttentionShape, Candidate, memory_plan, refuse_over_3b
+from edgepack.domain.memory import Need, memory_plan
+from edgepack.domain.plan import Candidate, refuse_over_3b
 from edgepack.domain.progress import Progress
 from edgepack.domain.quant import Quant
+from edgepack.domain.repacking import Loading, NamedTensor, loaded
 from edgepack.domain.weights import Weights
 from edgepack.engines.llamacpp import Description, describe
+from edgepack.engines.llamacpp_buffers import reserved
 from edgepack.infra.digests import sha256_of
 
 
@@ -18,7 +22,9 @@ class Adopted:
     """A GGUF that somebody made, and what its metadata says."""
 
     weights: Weights
-    shape: AttentionShape
+    tensors: tuple[NamedTensor, ...]
+    vocabulary: int
+    """Bytes of its tables in memory."""
     tensor_bytes: int
     embeds: bool
     """Whether it gives vectors of texts rather than text."""
@@ -57,15 +63,16 @@ class Adopted:
         """No licence texts come with a GGUF."""
         return ()
 
-    def candidates(self, quant: Quant | None, context: int) -> Iterator[Candidate]:
+    def candidates(self, quant: Quant | None, need: Need, loading: Loading) -> Iterator[Candidate]:
         """The one that it is; UsageError where another is asked for."""
         if quant is not None:
             raise UsageError(
                 f"--quant {quant}: {self.weights.path.name} is {self.weights.quant or 'quantized'} already",
                 hint="leave --quant away, or build from the checkpoint that the file was made from",
             )
-        memory = memory_plan(self.shape, weights=self.tensor_bytes, context=context)
-        return iter((Candidate(quant=self.weights.quant, memory=memory),))
+        (buffers,) = reserved(self.weights.path, need)
+        memory = memory_plan(loaded(self.tensors, loading), buffers, need, vocabulary=self.vocabulary)
+        return iter((Candidate(quant=self.weights.quant, memory=memory, size=self.tensor_bytes),))
 
 
 def adopt(path: Path, *, memo: Path, allow_over_3b: bool, progress: Progress) -> Adopted:
@@ -90,7 +97,8 @@ def adopt(path: Path, *, memo: Path, allow_over_3b: bool, progress: Progress) ->
         quant=found.quant, parameters=found.parameters, context_length=found.context_length,
     )  # fmt: skip
     return Adopted(
-        weights=weights, shape=found.shape, tensor_bytes=found.tensor_bytes, embeds=found.embeds,
+        weights=weights, tensors=read_head(path).tensors, vocabulary=found.vocabulary,
+        tensor_bytes=found.tensor_bytes, embeds=found.embeds,
         licence=found.licence,
     )  # fmt: skip
 

@@ -3,29 +3,32 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
-from edgepack.convert import blocks
 from edgepack.convert.adapter import Adapter
 from edgepack.convert.card import card_licence
 from edgepack.convert.full_gguf import FullGguf
 from edgepack.convert.imatrix import ImportanceMatrix, applied
+from edgepack.convert.memory import loaded_weights, memory_shape, write_skeleton
 from edgepack.convert.onepass import Conversion, Convertible, open_conversion, write_gguf
 from edgepack.convert.typeplan import Mixture
 from edgepack.domain.checkpoint import Checkpoint
 from edgepack.domain.fallback import Fallback, explain
-from edgepack.domain.plan import AttentionShape, Candidate, memory_plan, preferred, refuse_over_3b
+from edgepack.domain.memory import Buffers, Need, memory_plan
+from edgepack.domain.plan import Candidate, preferred, refuse_over_3b
 from edgepack.domain.progress import Progress
 from edgepack.domain.quant import Quant
+from edgepack.domain.repacking import Loading
 from edgepack.domain.step import Step
 from edgepack.domain.tuning import UNTUNED, Tuning, TypeOverride
 from edgepack.domain.weights import Weights
 from edgepack.engines.llamacpp import describe
+from edgepack.engines.llamacpp_buffers import reserved
 from edgepack.formats.partial import partial_directory
 from edgepack.infra.kept import keep_file
 from edgepack.infra.store import Store, require_space
 
 _LONGEST_NAME = 96
-_STATE_BYTES = 4  # float32
 # Raised whenever the bytes that a conversion gives change: it is part of every key.
 _CONVERTER = "edgepack-convert/1"
 
@@ -82,10 +85,12 @@ class Opened:
         """The checkpoint's licence files."""
         return self.checkpoint.terms
 
-    def candidates(self, quant: Quant | None, context: int) -> Iterator[Candidate]:
+    def candidates(self, quant: Quant | None, need: Need, loading: Loading) -> Iterator[Candidate]:
         """The quantization asked for, or the usual ones from the best; each is planned only when it is its turn."""
         wanted: Iterable[Quant] = (quant,) if quant else preferred(self.parameters)
-        return (_candidate(self, mixture_of(candidate, self.tuning), context) for candidate in wanted)
+        buffers = _buffers(self.conversion, need)
+        mixtures = (mixture_of(candidate, self.tuning) for candidate in wanted)
+        return (_candidate(self, mixture, need, loading, buffers) for mixture in mixtures)
 
 
 def open_directory(directory: Path, name: str, *, allow_over_3b: bool, merge: Adapter | None = None) -> Conversion:
@@ -212,23 +217,28 @@ def file_stem(*words: str) -> str:
     return "".join(kept).lstrip("._-")[:_LONGEST_NAME] or "model"
 
 
-def _candidate(opened: Opened, mixture: Mixture, context: int) -> Candidate:
+def _candidate(opened: Opened, mixture: Mixture, need: Need, loading: Loading, buffers: Buffers) -> Candidate:
     conversion = opened.conversion
     if not mixture.weighed:
         applied(None, conversion.plan.types(mixture))  # types that need a matrix are refused before it is their turn
-    weights = conversion.plan.size(mixture) + opened.beside
-    memory = memory_plan(attention_shape(conversion), weights=weights, context=context)
-    return Candidate(quant=mixture.quant, memory=memory, fallen=conversion.plan.fallbacks(mixture))
+    weights = loaded_weights(conversion.plan, mixture, loading)
+    vocabulary = _vocabulary(conversion)
+    memory = memory_plan(weights, buffers, need, vocabulary=vocabulary, beside=opened.beside)
+    size, fallen = conversion.plan.size(mixture), conversion.plan.fallbacks(mixture)
+    return Candidate(quant=mixture.quant, memory=memory, size=size, fallen=fallen)
 
 
-def attention_shape(conversion: Conversion | FullGguf) -> AttentionShape:
-    """The sizes of a decoder; windows that bound what a layer keeps are not considered."""
+def _buffers(conversion: Conversion | FullGguf, need: Need) -> Buffers:
+    """As llama.cpp would reserve them, whatever the types of the weights."""
     if isinstance(conversion, FullGguf):
-        return describe(conversion.path).shape
-    config, family = conversion.config, conversion.family
-    return AttentionShape(
-        layers=sum(family.caching(config, number) for number in range(blocks.layers(config))),
-        kv_heads=blocks.key_value_heads(config), head_dim=blocks.head_width(config), hidden=blocks.hidden(config),
-        feed_forward=blocks.feed_forward(config), vocabulary=blocks.vocabulary(config),
-        state=family.state(config) * _STATE_BYTES,
-    )  # fmt: skip
+        return reserved(conversion.path, need)[0]
+    with TemporaryDirectory(prefix="edgepack-") as scratch:
+        write_skeleton(conversion, Path(scratch) / "skeleton.gguf")
+        return reserved(Path(scratch) / "skeleton.gguf", need)[0]
+
+
+def _vocabulary(conversion: Conversion | FullGguf) -> int:
+    if isinstance(conversion, FullGguf):
+        return describe(conversion.path).vocabulary
+    shape = memory_shape(conversion)
+    return shape.vocabulary * shape.token_bytes

@@ -109,7 +109,7 @@ MODELS = (
 def make(model: Real, directory: Path, vocabularies: Path) -> None:
     """Write the checkpoint of `model`."""
     recipe = next(recipe for recipe in RECIPES if recipe.name.startswith(model.like))
-    config = _resized(recipe.config, model.sizes)
+    config = resized(recipe.config, model.sizes)
     vocabulary = model.vocabulary or {"few-pieces": "sentencepiece"}.get(recipe.vocabulary, recipe.vocabulary)
     bare = replace(recipe, config=config, vocabulary=vocabulary, tensors=lambda _config: {}, shards=1, added={})
     make_checkpoint(bare, directory, vocabularies)
@@ -122,7 +122,7 @@ def make(model: Real, directory: Path, vocabularies: Path) -> None:
     _fill(recipe.dtype, directory)
 
 
-def _resized(config: Mapping[str, Any], sizes: Mapping[str, Any]) -> dict[str, Any]:
+def resized(config: Mapping[str, Any], sizes: Mapping[str, Any]) -> dict[str, Any]:
     """With `sizes` in the place where the sizes are."""
     if "text_config" in config:
         return {**config, "text_config": {**config["text_config"], **sizes}}

@@ -5,44 +5,23 @@ from collections.abc import Iterator
 import pytest
 
 from edgepack.domain.errors import BadInputError, NothingFitsError
+from edgepack.domain.memory import MemoryPlan
 from edgepack.domain.plan import (
-    AttentionShape,
     Candidate,
-    MemoryPlan,
     choose,
-    memory_plan,
     preferred,
     refuse_over_3b,
 )
 from edgepack.domain.quant import Quant
 
-# Llama-3.2-1B
-SHAPE = AttentionShape(layers=16, kv_heads=8, head_dim=64, hidden=2048, feed_forward=8192, vocabulary=128256)
 MIB = 1 << 20
 
 
 def candidate(quant: Quant, weights: int) -> Candidate:
-    return Candidate(quant=quant, memory=MemoryPlan(weights=weights * MIB, kv_cache=0, compute=0, runtime=0))
+    return Candidate(quant=quant, memory=MemoryPlan(weights=weights * MIB), size=weights * MIB)
 
 
 THREE = [candidate(Quant.Q8_0, 300), candidate(Quant.Q6_K, 200), candidate(Quant.Q4_0, 100)]
-
-
-def test_the_cache_holds_keys_and_values_of_every_layer_in_f16() -> None:
-    """llama.cpp reports 128 MiB for this model at 4096 tokens."""
-    assert SHAPE.kv_cache(4096) == 128 * MIB
-
-
-def test_a_context_shorter_than_a_micro_batch_needs_smaller_buffers() -> None:
-    short, long, longer = (memory_plan(SHAPE, weights=1, context=context) for context in (64, 512, 4096))
-    assert short.compute < long.compute == longer.compute
-    assert short.kv_cache * 8 == long.kv_cache
-
-
-def test_the_parts_are_the_total() -> None:
-    plan = memory_plan(SHAPE, weights=1000, context=4096)
-    assert sum(size for _, size in plan.parts) == plan.total
-    assert dict(plan.parts)["weights"] == 1000
 
 
 def test_the_first_that_fits_is_chosen_and_the_rest_not_asked() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from edgepack.domain.errors import BadInputError
 from edgepack.domain.measurement import Phase, Sample, Workload
-from edgepack.domain.plan import AttentionShape
+from edgepack.domain.memory import PIECE_BYTES
 from edgepack.domain.quant import Quant
 from edgepack.engines.llamacpp import (
     ChatMessage,
@@ -30,10 +30,6 @@ from tests.fakes.tiny_gguf import (
     BOS,
     BYTES,
     CONTEXT,
-    FEED_FORWARD,
-    HEADS,
-    HIDDEN,
-    LAYERS,
     SPECIAL,
     WORDS,
     write_tiny_gguf,
@@ -64,13 +60,9 @@ def test_a_gguf_says_what_it_is(tiny: Path) -> None:
     assert found.parameters == 2 * len(SPECIAL + BYTES + WORDS) * 64 + 2 * layer + 64
 
 
-def test_a_gguf_says_its_shape(tiny: Path) -> None:
-    """What memory is planned with comes from the metadata, the vocabulary's size from its list of tokens."""
-    vocabulary = len(SPECIAL + BYTES + WORDS)
-    assert describe(tiny).shape == AttentionShape(
-        layers=LAYERS, kv_heads=HEADS, head_dim=HIDDEN // HEADS, hidden=HIDDEN, feed_forward=FEED_FORWARD,
-        vocabulary=vocabulary,
-    )  # fmt: skip
+def test_a_vocabulary_of_pieces_has_small_tables(tiny: Path, vocabularies: Path) -> None:
+    """Memory is planned with it: a list of merges takes as much again."""
+    assert describe(tiny).vocabulary == len(SPECIAL + BYTES + WORDS) * PIECE_BYTES
 
 
 def test_weights_are_identified_by_their_bytes(tiny: Path) -> None:

@@ -6,10 +6,14 @@ from pathlib import Path
 import pytest
 
 from edgepack.domain.errors import BadInputError, UsageError
+from edgepack.domain.memory import Need
 from edgepack.domain.progress import Silent
 from edgepack.domain.quant import Quant
+from edgepack.domain.repacking import NOTHING, Loading
 from edgepack.stages.adopt import Adopted, adopt
-from tests.fakes.tiny_gguf import CONTEXT, HIDDEN, LAYERS, write_tiny_gguf
+from tests.fakes.tiny_gguf import BYTES, CONTEXT, HIDDEN, LAYERS, SPECIAL, WORDS, write_tiny_gguf
+
+VOCABULARY, MIB = len(SPECIAL + BYTES + WORDS), 1 << 20
 
 
 @pytest.fixture(scope="module")
@@ -51,15 +55,16 @@ def test_a_relative_path_is_made_absolute(tiny: Path, monkeypatch: pytest.Monkey
 def test_the_only_candidate_is_what_it_is(tiny: Path) -> None:
     """Its memory is its tensors' bytes and an f16 cache that grows with the context."""
     found = adopted(tiny)
-    (candidate,) = found.candidates(None, 128)
+    (candidate,) = found.candidates(None, Need(context=256), Loading(repacks=NOTHING))
     assert (candidate.quant, candidate.title, candidate.fallbacks) == (Quant.F16, "F16", 0)
-    assert candidate.memory.weights == found.tensor_bytes < tiny.stat().st_size
-    assert candidate.memory.kv_cache == 2 * LAYERS * HIDDEN * 128 * 2
+    embedding = 4 * HIDDEN * VOCABULARY  # of which a row is looked up now and then
+    assert candidate.memory.weights + embedding == found.tensor_bytes < tiny.stat().st_size
+    assert candidate.memory.kv_cache == pytest.approx(2 * LAYERS * HIDDEN * 256 * 2, abs=MIB / 100)
 
 
 def test_another_quantization_is_a_usage_error(tiny: Path) -> None:
     with pytest.raises(UsageError, match=r"--quant Q8_0: mine\.gguf is F16 already"):
-        adopted(tiny).candidates(Quant.Q8_0, 128)
+        adopted(tiny).candidates(Quant.Q8_0, Need(context=128), Loading(repacks=NOTHING))
 
 
 def test_a_split_model_is_refused(tmp_path: Path) -> None:

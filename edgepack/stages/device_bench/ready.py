@@ -11,9 +11,10 @@ from edgepack.domain.device import Device
 from edgepack.domain.device_check import architecture, differences, missing_isa
 from edgepack.domain.errors import DeviceError, NoSpaceError
 from edgepack.domain.measurement import Workload
-from edgepack.domain.plan import memory_plan
+from edgepack.domain.memory import Need, memory_plan
 from edgepack.domain.profile import Profile
 from edgepack.domain.progress import Progress
+from edgepack.domain.repacking import NOTHING, Loading, loaded
 from edgepack.domain.settling import Patience
 from edgepack.domain.weights import Weights
 from edgepack.infra.load import Heat, governor, heat, with_siblings
@@ -83,10 +84,19 @@ def prepared(
 
 def memory_need(weights: Weights, workload: Workload) -> int:
     """Bytes that llama-bench will take for its largest test, predicted."""
+    from edgepack.convert.gguf_head import read_head
     from edgepack.engines.llamacpp import describe
+    from edgepack.engines.llamacpp_buffers import reserved
 
     context = max(workload.prompt_tokens, workload.generated_tokens)
-    return memory_plan(describe(weights.path).shape, weights=weights.size, context=context).total
+    # It reserves for logits of every token, and touches those of one.
+    need = Need(
+        context=context, batch=workload.batch, micro_batch=workload.micro_batch, whole_windows=True, outputs=1
+    )
+    (buffers,) = reserved(weights.path, need)
+    # Copies take the place of what they are made from: which there will be changes little.
+    tensors = loaded(read_head(weights.path).tensors, Loading(repacks=NOTHING))
+    return memory_plan(tensors, buffers, need, vocabulary=describe(weights.path).vocabulary).total
 
 
 def _found(facts: DeviceFacts) -> Profile | None:
