@@ -9,7 +9,6 @@ medians are within 3 % of each other.
 
 import argparse
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -21,7 +20,7 @@ from edgepack.domain.llama_bench import bench_words, parse_bench
 from edgepack.domain.measurement import Phase, Workload
 from edgepack.engines.llamacpp import measure, runtime
 from edgepack.stages.device_bench import find_bench
-from tests.bench.bench_speed import write_random
+from tests.bench.workloads import USUAL, speed_options, weights_like
 
 TARGET = (0.97, 1.03)
 
@@ -37,7 +36,7 @@ def main() -> int:
         return 0
     with tempfile.TemporaryDirectory() as scratch:
         if arguments.weights is None:
-            arguments.weights = write_random(Path(scratch) / "random-q4_0.gguf")
+            arguments.weights = weights_like(USUAL, Path(scratch))
         print(f"bindings: {runtime().build}; {arguments.threads} threads, {arguments.rounds} rounds", flush=True)
         return report([one_round(arguments, workload, number) for number in range(arguments.rounds)])
 
@@ -45,13 +44,7 @@ def main() -> int:
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runtime", type=Path, required=True, help="a directory with llama or llama-bench")
-    parser.add_argument("--weights", type=Path, help="a GGUF; default: random Q4_0 weights of Qwen2.5-0.5B's size")
-    parser.add_argument("--threads", type=int, default=min(4, os.cpu_count() or 1))
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("-p", type=int, default=512, help="prompt tokens")
-    parser.add_argument("-n", type=int, default=128, help="generated tokens")
-    parser.add_argument("-r", type=int, default=3, help="repeats in a round")
-    parser.add_argument("--child", action="store_true", help=argparse.SUPPRESS)
+    speed_options(parser)
     return parser.parse_args()
 
 
