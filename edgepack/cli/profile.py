@@ -6,17 +6,11 @@ from pathlib import Path
 import click
 
 from edgepack.cli.options import output_of, output_options
+from edgepack.cli.probe import probe_profile, profile_data
 from edgepack.cli.tables import aligned, footnoted
-from edgepack.domain.profile import CpuCluster, Isa, Profile, profile_table, profile_toml
+from edgepack.domain.profile import CpuCluster, Isa, Profile
 from edgepack.domain.settling import counted
-from edgepack.infra.library import (
-    HOST,
-    load_profile,
-    profile_aliases,
-    profile_names,
-    read_profile,
-    write_profile,
-)
+from edgepack.infra.library import load_profile, profile_aliases, profile_names, read_profile
 
 
 @click.group("profile")
@@ -32,7 +26,7 @@ def list_profiles(context: click.Context) -> None:
     profiles = [load_profile(name) for name in profile_names()]
     output_of(context).result(
         "profile",
-        {"profiles": [_data(profile) for profile in profiles], "aliases": profile_aliases()},
+        {"profiles": [profile_data(profile) for profile in profiles], "aliases": profile_aliases()},
         lambda: _listing(profiles),
     )
 
@@ -44,7 +38,7 @@ def list_profiles(context: click.Context) -> None:
 def show_profile(context: click.Context, profile: str) -> None:
     """Show a profile, each figure with its source: a name, a file, or `host`."""
     found = load_profile(profile)
-    output_of(context).result("profile", {"profile": _data(found)}, lambda: _sheet(found))
+    output_of(context).result("profile", {"profile": profile_data(found)}, lambda: _sheet(found))
 
 
 @command.command("check")
@@ -54,32 +48,12 @@ def show_profile(context: click.Context, profile: str) -> None:
 def check_profile(context: click.Context, file: Path) -> None:
     """Check a profile's file; exit code 4 and the place of the first mistake if it is not one."""
     profile = read_profile(file)
-    output_of(context).result("profile", {"profile": _data(profile)}, lambda: f"{file}: a profile of {profile.title}")
-
-
-@command.command("probe")
-@click.option("--out", type=click.Path(path_type=Path), help="Write the profile to this file.")
-@output_options
-@click.pass_context
-def probe_profile(context: click.Context, out: Path | None) -> None:
-    """Write a profile of this machine, to edit and to name."""
-    profile = load_profile(HOST)
-    if out:
-        write_profile(profile, out)
     output_of(context).result(
-        "profile",
-        {"profile": _data(profile)},
-        lambda: f"wrote {out}" if out else profile_toml(profile).rstrip(),
+        "profile", {"profile": profile_data(profile)}, lambda: f"{file}: a profile of {profile.title}"
     )
 
 
-def _data(profile: Profile) -> dict[str, object]:
-    return {
-        "name": profile.name,
-        "memory_budget_bytes": profile.memory_budget,
-        "runtime_target": profile.runtime_target,
-        **profile_table(profile),
-    }
+command.add_command(probe_profile)
 
 
 def _listing(profiles: list[Profile]) -> str:

@@ -1,11 +1,11 @@
 """A device described: its figures and where each comes from; it knows nothing of models or plans."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from edgepack.domain.calibration import Calibration, calibration_table, parse_calibration
-from edgepack.domain.reading import Table, toml_text
+from edgepack.domain.reading import Table, toml_text, with_comments
 
 SCHEMA = 1
 GIB = 1 << 30
@@ -387,6 +387,6 @@ def _figures_table(figures: Mapping[str, Figure | None]) -> dict[str, object]:
     return table
 
 
-def profile_toml(profile: Profile) -> str:
-    """The profile as a file that a person can go on editing."""
-    return toml_text(profile_table(profile))
+def profile_toml(profile: Profile, comments: Mapping[str, Sequence[str]] | None = None) -> str:
+    """The profile as a file that a person can go on editing, with comments before the sections named."""
+    return with_comments(toml_text(profile_table(profile)), comments or {})

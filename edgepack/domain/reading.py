@@ -1,7 +1,7 @@
 """Tables of TOML or JSON, read with types, written as TOML; it knows places in them, not what they mean."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from enum import StrEnum
 from math import isfinite
@@ -229,6 +229,16 @@ def toml_text(table: Mapping[str, object]) -> str:
     return "\n".join(_section(table, "")).strip() + "\n"
 
 
+def with_comments(text: str, comments: Mapping[str, Sequence[str]]) -> str:
+    """TOML with lines of comment before the first header of each section named; "" is the top of the file."""
+    left = dict(comments)
+    lines = [f"# {line}" for line in left.pop("", ())]
+    for line in text.splitlines():
+        lines += [f"# {comment}" for comment in left.pop(line.strip("[]"), ())] if line.startswith("[") else []
+        lines.append(line)
+    return "\n".join(lines) + "\n"
+
+
 def _section(table: Mapping[str, object], path: str) -> Iterator[str]:
     inner = {key: value for key, value in table.items() if _is_section(value)}
     for key, value in table.items():
@@ -237,14 +247,14 @@ def _section(table: Mapping[str, object], path: str) -> Iterator[str]:
     for key, value in inner.items():
         place = f"{path}.{_key(key)}" if path else _key(key)
         for header, section in _sections(place, value):
-            yield ""
-            yield header
+            yield from ("", header) if header else ()
             yield from _section(section, place)
 
 
 def _sections(place: str, value: object) -> Iterator[tuple[str, Mapping[str, object]]]:
     if isinstance(value, Mapping):
-        yield f"[{place}]", value
+        # Where a table holds nothing but tables, their headers name it.
+        yield "" if value and all(map(_is_section, value.values())) else f"[{place}]", value
     elif isinstance(value, list):
         for item in value:
             yield f"[[{place}]]", item

@@ -2,7 +2,7 @@
 
 import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
@@ -46,16 +46,21 @@ def read_profile(path: Path) -> Profile:
     return parse_profile(_with_base(read_toml(path), path), name=path.stem)
 
 
-def write_profile(profile: Profile, path: Path) -> None:
-    """Write a profile's file whole or not at all; a file that is there already stays (UsageError)."""
+def refuse_existing(path: Path) -> None:
+    """Raise UsageError where a profile cannot be written: before the work, and not only after it."""
     if path.exists():
         raise UsageError(f"{path} exists", hint="give --out another name, or remove the file")
+    if not path.absolute().parent.is_dir():
+        raise UsageError(f"{path.parent} is no directory", hint="make it, or give --out another place")
+
+
+def write_profile(profile: Profile, path: Path, comments: Mapping[str, Sequence[str]] | None = None) -> None:
+    """Write a profile's file whole or not at all; a file that is there already stays (UsageError)."""
+    refuse_existing(path)
     partial = path.with_name(f".{path.name}.partial")
     try:
-        partial.write_text(profile_toml(profile), encoding="utf-8")
+        partial.write_text(profile_toml(profile, comments), encoding="utf-8")
         partial.replace(path)
-    except FileNotFoundError as error:
-        raise UsageError(f"{path.parent} is no directory", hint="make it, or give --out another place") from error
     finally:
         partial.unlink(missing_ok=True)
 

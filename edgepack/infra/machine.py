@@ -63,7 +63,7 @@ def host_profile(root: Path = ROOT, *, allowed: frozenset[int] | None = None) ->
     It says only what holds from one minute to the next, so that a build for `host` can be repeated; bandwidth
     and power are left out: nobody measured them. Raises DeviceError where the machine says nothing of itself.
     """
-    if _is_macos(root):
+    if is_macos(root):
         return macos_profile(_sysctl())
     processors = {found.id: found for found in parse_cpuinfo(_text(root / "proc/cpuinfo") or "")}
     cores = [core for core in _cores(root, allowed) if core.cpu in processors]
@@ -77,9 +77,8 @@ def host_profile(root: Path = ROOT, *, allowed: frozenset[int] | None = None) ->
     clusters = _clusters(cores, mine)
     model = _device_tree_model(root)
     system = "android" if (root / "system/build.prop").exists() else "linux"
-    name = model or mine[-1].model or mine[-1].microarchitecture
     return _profile(
-        name=Fact(text=name, source="the device tree" if model else "/proc/cpuinfo"),
+        name=_name(root, mine[-1]),
         device_class=_device_class(root, system, board=model is not None),
         clusters=clusters,
         isa=isa,
@@ -89,13 +88,18 @@ def host_profile(root: Path = ROOT, *, allowed: frozenset[int] | None = None) ->
     )
 
 
+def is_macos(root: Path = ROOT) -> bool:
+    """Whether `root` is this machine's and this machine a Mac, which has no /proc."""
+    return root == ROOT and sys.platform == "darwin"
+
+
 def big_cpus(root: Path = ROOT, *, allowed: frozenset[int] | None = None) -> tuple[int, ...]:
     """Logical CPUs for a model's threads: one a physical core, no little cores, no more than the quota.
 
     `allowed` are the logical CPUs that the process may use; by default its affinity; the quota is
     its cgroup's.
     """
-    if _is_macos(root):
+    if is_macos(root):
         return tuple(range(_macos_clusters(_sysctl())[0].count))
     cores = _cores(root, allowed)
     big = tuple(core.cpu for core in cores if _is_big(core, cores))
@@ -103,9 +107,25 @@ def big_cpus(root: Path = ROOT, *, allowed: frozenset[int] | None = None) -> tup
     return big if quota is None else big[: max(1, int(quota))]
 
 
+def fastest_first(cpus: Sequence[int], root: Path = ROOT) -> tuple[int, ...]:
+    """These CPUs by what the kernel says of their speed; equal ones in their order."""
+    cores = {core.cpu: core for core in _cores(root, frozenset(cpus))}
+    return tuple(sorted(cpus, key=lambda cpu: _speed(cores.get(cpu)), reverse=True))
+
+
+def caches(root: Path = ROOT) -> int:
+    """Bytes of all caches of the largest kind, together; 0 where nothing tells."""
+    found: dict[str, int] = {}
+    for place in (root / "sys/devices/system/cpu").glob("cpu[0-9]*/cache"):
+        sizes = [(_cache_size(index), _text(index / "shared_cpu_list")) for index in place.glob("index[23]")]
+        size, shared = max(sizes, default=(0, None), key=lambda pair: pair[0])
+        found[shared or str(place)] = size
+    return sum(size for size in found.values() if size == max(found.values()))
+
+
 def memory_available(root: Path = ROOT) -> int:
     """Bytes that this process may still take before the kernel or its cgroup refuses or swaps."""
-    if _is_macos(root):
+    if is_macos(root):
         return parse_vm_stat(run(["vm_stat"]).stdout)
     free = parse_meminfo(_text(root / "proc/meminfo") or "").get("MemAvailable", 0)
     return max(0, min([free, *_cgroup_memory_left(root)]))
@@ -233,6 +253,15 @@ def _device_tree_model(root: Path) -> str | None:
     return text.strip("\0 \n") if text else None
 
 
+def _name(root: Path, processor: Processor) -> Fact:
+    """The board, the phone's chip, or the processor, as far as anything names it."""
+    if board := _device_tree_model(root):
+        return Fact(text=board, source="the device tree")
+    if chip := (_text(root / "system/soc") or "").strip():
+        return Fact(text=chip, source="getprop ro.soc.manufacturer, ro.soc.model")
+    return Fact(text=processor.model or processor.microarchitecture, source="/proc/cpuinfo")
+
+
 def _device_class(root: Path, system: str, *, board: bool) -> DeviceClass:
     if system == "android":
         return DeviceClass.PHONE
@@ -267,10 +296,6 @@ def _profile(
 
 
 # --- macOS -------------------------------------------------------------------------------------------------
-
-
-def _is_macos(root: Path) -> bool:
-    return root == ROOT and sys.platform == "darwin"
 
 
 def _sysctl() -> dict[str, str]:
@@ -313,6 +338,15 @@ def _macos_clusters(values: Mapping[str, str]) -> tuple[CpuCluster, ...]:
         )
         for level, count in enumerate(counts)
     )  # fmt: skip
+
+
+def _speed(core: Core | None) -> tuple[int, int]:
+    return (core.capacity or 0, core.khz or 0) if core else (0, 0)
+
+
+def _cache_size(place: Path) -> int:
+    text = (_text(place / "size") or "").strip()
+    return int(text[:-1]) * 1024 if text.endswith("K") and text[:-1].isdecimal() else 0
 
 
 # --- reading -----------------------------------------------------------------------------------------------

@@ -8,10 +8,11 @@ from pathlib import Path, PurePosixPath
 from edgepack.domain.errors import BadInputError
 from edgepack.domain.progress import Progress
 from edgepack.infra.packages import archive
-from edgepack.infra.pins import pinned_tools
+from edgepack.infra.pins import PinnedTool, pinned_tools
 
 UNPACKED = 800_000_000
 """Bytes that the tools take while a build runs, the compiler's own cache included."""
+_COMPILER = "ziglang"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,11 +29,8 @@ class Toolchain:
 def toolchain(place: Path, *, offline: bool, progress: Progress) -> Toolchain:
     """Unpack the pinned tools below the directory `place`. Raises NetworkError where a wheel cannot be had."""
     for tool in pinned_tools():
-        wheel = archive(
-            tool.name, tool.version, tuple(tool.digests), source=False, offline=offline, progress=progress
-        )
-        _unpack(wheel, place / tool.name)
-    zig = _program(place / "ziglang", "zig")
+        _bring(tool, place, offline, progress)
+    zig = _program(place / _COMPILER, "zig")
     libraries = zig.parent / "lib"
     texts = (
         libraries / "libc/musl/COPYRIGHT", libraries / "libcxx/LICENSE.TXT", libraries / "libunwind/LICENSE.TXT",
@@ -42,6 +40,17 @@ def toolchain(place: Path, *, offline: bool, progress: Progress) -> Toolchain:
         zig=zig, cmake=_program(place / "cmake", "cmake"), ninja=_program(place / "ninja", "ninja"),
         licences=tuple(text for text in texts if text.is_file()),
     )  # fmt: skip
+
+
+def compiler(place: Path, *, offline: bool, progress: Progress) -> Path:
+    """Unpack the pinned zig alone below the directory `place`; the program. Raises NetworkError like `toolchain`."""
+    _bring(next(tool for tool in pinned_tools() if tool.name == _COMPILER), place, offline, progress)
+    return _program(place / _COMPILER, "zig")
+
+
+def _bring(tool: PinnedTool, place: Path, offline: bool, progress: Progress) -> None:
+    wheel = archive(tool.name, tool.version, tool.digests, source=False, offline=offline, progress=progress)
+    _unpack(wheel, place / tool.name)
 
 
 def _unpack(wheel: Path, place: Path) -> None:

@@ -6,8 +6,11 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
+from edgepack.domain.device_check import architecture
 from edgepack.domain.errors import DeviceError
+from edgepack.domain.profile import Profile
 from edgepack.infra.cpuinfo import parse_cpu_list
+from edgepack.infra.machine import host_profile
 from edgepack.transports.protocol import Transport
 
 _MOST_FILES = 20_000
@@ -29,6 +32,17 @@ class DeviceFacts:
     def machine(self) -> str:
         """The instruction set that programs see there: uname -m."""
         return self.system.rpartition(" ")[2]
+
+
+def profile_of(facts: DeviceFacts) -> Profile | None:
+    """The device by its own /proc; None where that speaks of another processor, as in an emulated userland."""
+    try:
+        profile = host_profile(facts.root, allowed=facts.cpus)
+    except DeviceError:
+        return None
+    family = {"armv7": "arm", "aarch64": "arm"}
+    seen, told = architecture(facts.machine), profile.runtime.abi
+    return profile if family.get(seen, seen) == family.get(told, told) else None
 
 
 def gather(transport: Transport, root: Path) -> DeviceFacts:

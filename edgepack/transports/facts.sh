@@ -44,7 +44,9 @@ ep_groups() {
     for ep_cpu in /sys/devices/system/cpu/cpu[0-9]*; do
         ep_line "$ep_cpu/cpufreq/scaling_cur_freq" "$ep_cpu/cpufreq/scaling_governor"
         ep_line "$ep_cpu/thermal_throttle/core_throttle_count" "$ep_cpu/cpufreq/cpuinfo_max_freq"
-        [ "$1" = load ] || ep_line "$ep_cpu/topology/thread_siblings_list" "$ep_cpu/cpu_capacity"
+        [ "$1" = load ] && continue
+        ep_line "$ep_cpu/topology/thread_siblings_list" "$ep_cpu/cpu_capacity"
+        ep_line "$ep_cpu"/cache/index[23]/size "$ep_cpu"/cache/index[23]/shared_cpu_list
     done
     ep_text /proc/self/cgroup
     ep_groups
@@ -53,7 +55,10 @@ ep_groups() {
     ep_text /proc/self/status
     ep_line /sys/class/dmi/id/chassis_type /sys/devices/system/cpu/online
     # What it is called, and nothing else of it: it holds serial numbers on some.
-    [ ! -e /system/build.prop ] || printf '=system/build.prop\n|%s\n' "$(getprop ro.product.model)"
+    if [ -e /system/build.prop ]; then
+        printf '=system/build.prop\n|%s\n' "$(getprop ro.product.model)"
+        printf '=system/soc\n|%s %s\n' "$(getprop ro.soc.manufacturer)" "$(getprop ro.soc.model)"
+    fi
     printf '=uname\n|%s\n' "$(uname -s -r -m)"
 } 2>/dev/null
 exit 0

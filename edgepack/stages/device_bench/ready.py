@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from edgepack.domain.device import Device
-from edgepack.domain.device_check import architecture, differences, missing_isa
+from edgepack.domain.device_check import differences, missing_isa
 from edgepack.domain.errors import DeviceError, NoSpaceError
 from edgepack.domain.measurement import Workload
 from edgepack.domain.memory import Need, memory_plan
@@ -18,9 +18,9 @@ from edgepack.domain.repacking import NOTHING, Loading, loaded
 from edgepack.domain.settling import Patience
 from edgepack.domain.weights import Weights
 from edgepack.infra.load import Heat, governor, heat, with_siblings
-from edgepack.infra.machine import big_cpus, host_profile, memory_available
+from edgepack.infra.machine import big_cpus, memory_available
 from edgepack.stages.device_bench.program import BenchProgram, push_program
-from edgepack.transports.facts import DeviceFacts, gather
+from edgepack.transports.facts import DeviceFacts, gather, profile_of
 from edgepack.transports.opening import open_transport
 from edgepack.transports.protocol import Transport
 
@@ -63,7 +63,7 @@ def prepared(
     """
     with open_transport(device, progress=progress) as transport, tempfile.TemporaryDirectory() as place:
         facts = gather(transport, Path(place) / "device")
-        found = _found(facts)
+        found = profile_of(facts)
         if expected:
             _compare(expected, found, facts, transport, progress)
         free = memory_available(facts.root)
@@ -97,16 +97,6 @@ def memory_need(weights: Weights, workload: Workload) -> int:
     # Copies take the place of what they are made from: which there will be changes little.
     tensors = loaded(read_head(weights.path).tensors, Loading(repacks=NOTHING))
     return memory_plan(tensors, buffers, need, vocabulary=describe(weights.path).vocabulary).total
-
-
-def _found(facts: DeviceFacts) -> Profile | None:
-    try:
-        profile = host_profile(facts.root, allowed=facts.cpus)
-    except DeviceError:
-        return None
-    family = {"armv7": "arm", "aarch64": "arm"}
-    seen, told = architecture(facts.machine), profile.runtime.abi
-    return profile if family.get(seen, seen) == family.get(told, told) else None
 
 
 def _compare(

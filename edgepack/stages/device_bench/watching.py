@@ -5,12 +5,12 @@ from dataclasses import replace
 
 from edgepack.domain.bundle import RuntimeFlags
 from edgepack.domain.llama_bench import BenchOutput
-from edgepack.domain.measurement import BUSY_LIMIT, Phase, Sustained, TimedSample, Workload
+from edgepack.domain.measurement import Phase, Sustained, TimedSample, Workload
 from edgepack.domain.settling import counted
 from edgepack.infra.load import heat
 from edgepack.stages.device_bench.ready import DeviceBench
+from edgepack.transports import quiet
 from edgepack.transports.facts import refresh
-from edgepack.transports.timed import run_timed
 
 _WARMER = 3.0
 """Degrees above the first temperature at which a device has cooled."""
@@ -56,21 +56,9 @@ def sustain(this: DeviceBench, workload: Workload, flags: RuntimeFlags, minutes:
 
 def wait_for_quiet(this: DeviceBench) -> float | None:
     """Return once others leave the watched CPUs alone, or patience ends; cores' worth of their work then."""
-    until = time.monotonic() + this.patience.quiet_seconds
-    look = ["sleep", str(max(1, round(this.patience.look_seconds)))]
-    told = False
-    while True:
-        busy = run_timed(this.transport, look, timeout=60.0).busy(this.program.watched)
-        if busy is None or busy <= BUSY_LIMIT:
-            return busy
-        if time.monotonic() >= until:
-            this.progress.warn(f"other programs use {busy:.0%} of a core there; going on all the same")
-            return busy
-        if not told:
-            this.progress.step(
-                f"wait up to {this.patience.quiet_seconds:g} s: other programs use {busy:.0%} of a core"
-            )
-            told = True
+    return quiet.wait_for_quiet(
+        this.transport, this.program.watched, patience=this.patience, progress=this.progress
+    )  # fmt: skip
 
 
 def let_cool(this: DeviceBench) -> None:
