@@ -3,23 +3,19 @@
 import json
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from edgepack.cli.options import output_of, output_options
 from edgepack.cli.output import Output
+from edgepack.cli.runtimes import runtime_for
 from edgepack.cli.tables import aligned
-from edgepack.domain.device import Device, LocalDevice, parse_device
+from edgepack.domain.device import LocalDevice, parse_device
 from edgepack.domain.errors import UsageError
 from edgepack.domain.measurement import Measurement, Series, Sustained, Workload
 from edgepack.domain.measurement_json import measurement_json
-from edgepack.domain.profile import Profile
 from edgepack.domain.weights import Weights
 from edgepack.infra.library import load_profile
-
-if TYPE_CHECKING:
-    from edgepack.stages.device_bench import RuntimeFor
 
 _MOST_THREADS = 512  # ggml.h: GGML_MAX_N_THREADS
 
@@ -105,7 +101,7 @@ def command(
         from edgepack.stages.device_bench import bench_device
 
         measurement = bench_device(
-            where, identified, runtime=_runtime_for(where, runtime, expected, output), workload=workload,
+            where, identified, runtime=runtime_for(where, runtime, expected, output), workload=workload,
             threads=threads, progress=output, expected=expected, sustained=sustained or 0.0, strict=strict,
         )  # fmt: skip
     record = measurement_json(measurement)
@@ -134,26 +130,6 @@ def _identified(weights: Path | None, wanted: str | None, output: Output) -> Wei
     from edgepack.stages.synthetic import synthetic
 
     return synthetic(wanted, llama_cpp=llama_cpp_pin().version, store=Store(home()), progress=output)
-
-
-def _runtime_for(device: Device, given: Path | None, expected: Profile | None, output: Output) -> "RuntimeFor":
-    """The runtime that was given, or one built for the profile, or for what the device says of itself."""
-    from edgepack.infra.store import Store, home
-    from edgepack.stages.runtime import build_runtime
-
-    def chosen(found: Profile | None) -> Path:
-        if given is not None:
-            return given
-        profile = expected or found
-        if profile is None:
-            raise UsageError(
-                f"{device}: it does not say what processor it has",
-                hint="give its --profile, or a --runtime DIR for it",
-            )
-        made = build_runtime(profile, store=Store(home()), offline=False, progress=output)
-        return made.files[0].path.parent
-
-    return chosen
 
 
 def _check(prompt_tokens: int, generate_tokens: int, out: Path | None) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from edgepack.cli.options import output_of, output_options
+from edgepack.cli.runtimes import runtime_for
 from edgepack.cli.tables import aligned
 from edgepack.domain.bundle import CacheType
 from edgepack.domain.device import parse_device
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
 @click.option("--device", default="local", show_default=True, help="Where to run.")
 @click.option("--profile", help="The profile that the device should be; where it is not, that is said.")
 @click.option(
-    "--runtime", type=click.Path(path_type=Path), metavar="DIR", required=True,
-    help="The directory of llama or llama-bench, built for the device.",
+    "--runtime", type=click.Path(path_type=Path), metavar="DIR",
+    help="The directory of llama or llama-bench for the device; default: built for it.",
 )  # fmt: skip
 @click.option("--budget", type=click.IntRange(10, 3600), default=150, show_default=True, help="Seconds.")
 @click.option(
@@ -54,7 +55,7 @@ def command(
     weights: Path,
     device: str,
     profile: str | None,
-    runtime: Path,
+    runtime: Path | None,
     budget: int,
     prompt_tokens: int,
     answer_tokens: int,
@@ -83,9 +84,10 @@ def command(
     prompts = _prompts(examples) if examples else []
     identified = identify(weights)
     workload = Workload(prompt_tokens=prompt_tokens, generated_tokens=answer_tokens)
+    expected = load_profile(profile) if profile else None
     with prepared(
-        where, identified, runtime=runtime, need=memory_need(identified, workload), progress=output,
-        expected=load_profile(profile) if profile else None,
+        where, identified, runtime=runtime_for(where, runtime, expected, output),
+        need=memory_need(identified, workload), progress=output, expected=expected,
     ) as bench:  # fmt: skip
         ready = tuning_subject(bench, identified)
         room = replace(ready.room, cache_types=tuple(map(CacheType, cache_types)), priorities=priorities)

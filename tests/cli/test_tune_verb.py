@@ -61,6 +61,15 @@ def test_what_cannot_be_is_said_at_once(weights: Path, options: list[str], code:
     assert tuned(weights, *options) == code
 
 
+def test_without_a_runtime_one_is_built_for_what_the_device_is(
+    weights: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where it cannot be, because nothing is fetched, that is what is said."""
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    assert run(["tune", str(weights), "--budget", "30"]) == ExitCode.NETWORK
+    assert "pip cannot fetch ziglang" in capsys.readouterr().err
+
+
 def test_a_bundle_starts_with_the_flags_and_says_what_they_gain(weights: Path) -> None:
     record, bundle = weights.parent / "tuning.json", weights.parent / "bundle"
     assert tuned(weights, "--quiet", "--out", str(record)) == ExitCode.DONE
