@@ -72,8 +72,10 @@ def _write_vocabulary(count: int, writer: gguf.GGUFWriter) -> None:
     """One that spells in bytes, of the right length: every program of llama.cpp can begin, read and say something."""
     special = [("<unk>", TokenType.UNKNOWN), ("<s>", TokenType.CONTROL), ("</s>", TokenType.CONTROL)]
     spelt = [(f"<0x{byte:02X}>", TokenType.BYTE) for byte in range(256)]
+    # llama.cpp looks for it in every model whose name says phi-3, and refuses one without it.
+    phi = ("<|endoftext|>", TokenType.CONTROL)
     others = [(f"▁{number:x}", TokenType.NORMAL) for number in range(count)]
-    tokens = [*special, *spelt, *others][:count]
+    tokens = [*special, *spelt, phi, *others][:count]
     writer.add_tokenizer_model("llama")
     writer.add_tokenizer_pre("default")
     writer.add_token_list([text for text, _ in tokens])

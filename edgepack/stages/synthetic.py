@@ -18,7 +18,7 @@ from edgepack.infra.library import load_catalogue
 from edgepack.infra.store import Store, require_space
 
 # Raised whenever the bytes change: it is part of every key.
-_WRITER = "edgepack-synthetic/2"
+_WRITER = "edgepack-synthetic/3"
 _FORM = "write MODEL:QUANTIZATION, as in qwen3-1.7b:Q4_0"
 
 

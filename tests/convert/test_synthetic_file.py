@@ -116,3 +116,12 @@ def test_it_says_what_it_is_and_spells_in_bytes(tmp_path: Path, vocabularies: Pa
     with opened(path, vocabulary_only=True) as model:
         # Every byte of the space and the letters is a token: 3 of U+2581, then 2.
         assert tokens_of(model, "hi") == tuple(3 + byte for byte in "▁hi".encode())
+
+
+def test_a_name_that_llama_cpp_expects_tokens_of_is_no_obstacle(tmp_path: Path, vocabularies: Path) -> None:
+    """It takes whatever is called phi-3 for a Phi-3, and looks for that vocabulary's end of text."""
+    path = tmp_path / "made.gguf"
+    shape = outlined(LARGE, tmp_path, vocabularies)
+    write_synthetic(shape, "phi-3-mini", Quant.Q4_0, path, progress=Silent())
+    with opened(path, vocabulary_only=True) as model:
+        assert tokens_of(model, "hi") == tuple(3 + byte for byte in "▁hi".encode())
