@@ -9,7 +9,7 @@ DEV     := $(VENV)/.dev
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help demo install test test-slow test-privileged test-targets check format vendor tools foreign oracle logits real-weights \
-        bench-convert bench-memory bench-speed bench-runtime bench-start bench-state bench-speed-plan bench-tune sizes bench-crash test-served demo-models clean
+        bench-convert bench-memory bench-memory-plan bench-synthetic bench-speed bench-runtime bench-start bench-state bench-speed-plan bench-tune sizes bench-crash test-served demo-models clean
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -93,6 +93,9 @@ bench-convert: $(DEV) $(ORACLE)/.installed ## One pass against upstream's two st
 
 bench-memory: $(DEV) ## Peak memory of converting each family at a published model's size (an hour, 16 GB of disk)
 	$(BIN)/python -m tests.bench.bench_memory --llama-cpp "$$($(BIN)/python vendor/llama_cpp.py source)/vendor/llama.cpp"
+
+bench-memory-plan: $(DEV) ## The memory plan against what llama.cpp reports and what is resident, for each family (10 minutes)
+	$(BIN)/python -m tests.bench.bench_memory_plan
 
 bench-speed: $(DEV) ## Our tokens/s against llama-bench's: the same file, build and threads, in turn
 	$(BIN)/python -m tests.bench.bench_speed --llama-bench "$$($(BIN)/python vendor/llama_cpp.py tools)/llama-bench"

@@ -63,5 +63,5 @@ def test_one_that_is_quantized_is_refused(full: Path, tmp_path: Path) -> None:
 
 def test_what_is_no_gguf_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(b"GGML" + bytes(100))
-    with pytest.raises(BadInputError, match="no GGUF of version 3"):
+    with pytest.raises(BadInputError, match="no GGUF of version 2 or 3"):
         open_full(tmp_path / "x", "x", sha256="")
