@@ -97,6 +97,9 @@ bench-memory: $(DEV) ## Peak memory of converting each family at a published mod
 bench-memory-plan: $(DEV) ## The memory plan against what llama.cpp reports and what is resident, for each family (10 minutes)
 	$(BIN)/python -m tests.bench.bench_memory_plan
 
+bench-synthetic: $(DEV) ## Tokens/s of synthetic weights against converted ones of the same shape (15 minutes, a quiet machine)
+	$(BIN)/python -m tests.bench.bench_synthetic --llama-cpp "$$($(BIN)/python vendor/llama_cpp.py source)/vendor/llama.cpp"
+
 bench-speed: $(DEV) ## Our tokens/s against llama-bench's: the same file, build and threads, in turn
 	$(BIN)/python -m tests.bench.bench_speed --llama-bench "$$($(BIN)/python vendor/llama_cpp.py tools)/llama-bench"
 
