@@ -21,6 +21,10 @@ _SHARE_OF_READING = 0.9
 # Decoding against what one core copies, where profiles have both: 1.1 (Orion O6), 1.15 (Dragon Q6A), 1.4 (Pi 4), 1.5
 # (Pi 5), 1.7 (N100), 1.8 (Ryzen AI) and 1.9 (N150). The theoretical bus is a worse guide: 0.19 to 0.71.
 _TIMES_COPYING = 1.5
+# Cores that issue in order, with vector units half as wide and half as many: assumed to do a third of what others do
+# in a cycle. Nobody has measured one with a current llama.cpp.
+_IN_ORDER = frozenset({"Cortex-A35", "Cortex-A53", "Cortex-A55", "Cortex-A510", "Cortex-A520"})
+_IN_ORDER_SHARE = 0.33
 # A solved cost further than this from the table's is a slip of the measurement, not of the table.
 _FARTHEST = 3.0
 
@@ -110,7 +114,11 @@ def from_profile(profile: Profile, costs: TypeCosts) -> DeviceSpeed | None:
     Rough: the same bus serves one processor well and another badly.
     """
     byte = _q4_0_byte(profile, costs)
-    clocks = [cluster.count * cluster.mhz for cluster in profile.clusters if cluster.big and cluster.mhz]
+    clocks = [
+        cluster.count * cluster.mhz * (_IN_ORDER_SHARE if cluster.microarchitecture in _IN_ORDER else 1)
+        for cluster in profile.clusters
+        if cluster.big and cluster.mhz
+    ]
     if byte is None or not clocks:
         return None
     weight = 1 / (sum(clocks) * 1e6 * costs.multiply_adds)

@@ -71,7 +71,8 @@ def main() -> int:
     parser.add_argument("models", nargs="*", metavar="MODEL", default=USUAL)
     options = parser.parse_args()
     print(
-        f"{'':16} {'':7} {'test':6} {'converted':>9} {'synthetic':>9} {'ratio':>7}  tokens/s, {options.threads} threads"
+        f"{'':16} {'':7} {'test':6} {'converted':>9} {'synthetic':>9} {'ratio':>7}  "
+        f"tokens/s, {options.threads} threads"
     )
     met = True
     for name in options.models:

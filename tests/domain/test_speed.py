@@ -156,6 +156,15 @@ def test_a_faster_bus_makes_a_faster_guess() -> None:
     assert found[0].decode[Q4_0] == pytest.approx(10 * found[1].decode[Q4_0])
 
 
+def test_cores_that_issue_in_order_read_prompts_more_slowly() -> None:
+    small, large = load_profile("imx93"), load_profile("rpi5")
+    found = [from_profile(each, costs_for(each.isa, load_type_costs())) for each in (small, large)]
+    assert found[0]
+    assert found[1]
+    # 2 x 1.7 GHz in order against 4 x 2.4 GHz out of order.
+    assert found[0].prefill[Q4_0] > 7 * found[1].prefill[Q4_0]
+
+
 def test_calibrations_stand_in_a_profile() -> None:
     row = Calibration(
         model="qwen3-1.7b", quant="Q4_0", threads=4, prompt_tokens=512, prefill=50.0, decode=8.0,
