@@ -7,6 +7,7 @@ import click
 
 from edgepack.cli.options import output_of, output_options
 from edgepack.cli.output import Output
+from edgepack.cli.runtimes import runtime_for
 from edgepack.domain.bandwidth import Reading
 from edgepack.domain.device import Device, LocalDevice, parse_device
 from edgepack.domain.measurement import Measurement, Workload
@@ -87,7 +88,6 @@ def _measuring(
     from edgepack.infra.pins import llama_cpp_pin
     from edgepack.infra.store import Store, home
     from edgepack.stages.probe import Measuring, bandwidth_program
-    from edgepack.stages.runtime import build_runtime
     from edgepack.stages.synthetic import synthetic
 
     store = Store(home())
@@ -97,9 +97,7 @@ def _measuring(
         return synthetic(f"{name}:{quant}", llama_cpp=llama_cpp_pin().version, store=store, progress=output)
 
     def programs(profile: Profile) -> Path | None:
-        if runtime or bindings:
-            return runtime
-        return build_runtime(profile, store=store, offline=offline, progress=output).files[0].path.parent
+        return None if bindings else runtime_for(device, runtime, profile, output, offline=offline)(None)
 
     def bench(made: Weights, workload: Workload, directory: Path | None) -> Measurement:
         return _bench(device, made, workload, directory, output)

@@ -10,7 +10,7 @@ from edgepack.domain.profile import Profile
 
 
 def runtime_for(
-    device: Device, given: Path | None, expected: Profile | None, output: Output
+    device: Device, given: Path | None, expected: Profile | None, output: Output, *, offline: bool = False
 ) -> Callable[[Profile | None], Path]:
     """A function of what the device says of itself, for when it is reached. `expected`, its profile, goes before."""
     from edgepack.infra.store import Store, home
@@ -25,7 +25,7 @@ def runtime_for(
                 f"{device}: it does not say what processor it has",
                 hint="give its --profile, or a --runtime DIR for it",
             )
-        made = build_runtime(profile, store=Store(home()), offline=False, progress=output)
+        made = build_runtime(profile, store=Store(home()), offline=offline, progress=output)
         return made.files[0].path.parent
 
     return chosen

@@ -29,14 +29,20 @@ class Visit:
             self._guests.remove(place)
 
     def end(self, progress: Progress) -> None:
-        """Remove all that was expected; what a lost device keeps is told."""
+        """Remove all that was expected; what a lost device keeps is told. One ^C does not stop it."""
+        try:
+            self._remove_all(progress)
+        except KeyboardInterrupt:
+            self._remove_all(progress)
+            raise
+
+    def _remove_all(self, progress: Progress) -> None:
         for place in self._guests:
             try:
                 self._remove(place)
             except DeviceError as error:
                 progress.warn(f"{place} may be left on {self._transport.device}: {error.what}")
                 return
-        self._guests.clear()
 
     def _remove(self, place: str) -> None:
         self._transport.remove(place)

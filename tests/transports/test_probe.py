@@ -4,8 +4,10 @@ The devices are this machine. Scripts stand for the programs in most tests: one 
 """
 
 import random
+import signal
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -28,7 +30,8 @@ from edgepack.stages.device_bench import bench_device
 from edgepack.stages.probe import Measuring, probe
 from tests.fakes.llama_bench import write_llama_bench
 from tests.fakes.tiny_gguf import write_tiny_gguf
-from tests.transports.labs import Lab
+from tests.stages.test_probe_program import made
+from tests.transports.labs import Lab, eventually
 
 HASTY = Patience(quiet_seconds=0.0, look_seconds=1.0, attempts=1, cool_seconds=0.0)
 READS = """#!/bin/sh
@@ -69,7 +72,7 @@ class Tools:
         assert runtime
         self.benched.append(str(weights.quant))
         return bench_device(
-            self.lab.device, weights, runtime=runtime_of(runtime), threads=(1,), progress=Silent(), patience=HASTY,
+            self.lab.device, weights, runtime=lambda _: runtime, threads=(1,), progress=Silent(), patience=HASTY,
             workload=Workload(prompt_tokens=16, generated_tokens=8, repeats=2, least_seconds=0),
         )  # fmt: skip
 
@@ -78,10 +81,6 @@ class Tools:
             program=self.program, model=None, quants=quants, weights=self.weights, runtime=self.runtime,
             bench=self.bench, patience=HASTY,
         )  # fmt: skip
-
-
-def runtime_of(directory: Path):  # type: ignore[no-untyped-def]
-    return lambda _: directory
 
 
 def base_of(lab: Lab) -> Profile | None:
@@ -185,6 +184,28 @@ def test_an_emulated_device_needs_a_base(lab: Lab) -> None:
         probe(lab.device, base=None, measuring=None, quick=True, progress=Silent())
 
 
+@pytest.mark.parametrize("lab", ["local", "ssh-busybox", "adb"], indirect=True)
+@pytest.mark.slow
+def test_an_interrupt_at_any_moment_leaves_nothing_there(lab: Lab, tmp_path: Path) -> None:
+    """No file, whole or in part, and no process: the fixture looks for those."""
+    tools = Tools(lab, tmp_path)
+    begin = time.monotonic()
+    probed(lab, tools, Quant.Q4_0)
+    whole = time.monotonic() - begin
+    moments = random.Random(6)
+    endings = []
+    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
+    try:
+        for _ in range(15):
+            signal.setitimer(signal.ITIMER_REAL, moments.uniform(0.01, whole))
+            endings.append(ending(lab, tools))
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            assert eventually(lambda: lab.files == []), lab.files
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert ExitCode.INTERRUPTED in endings
+
+
 @pytest.mark.parametrize("lab", ["ssh-busybox", "adb"], indirect=True)
 @pytest.mark.slow
 def test_a_cut_at_any_moment_is_a_device_error(lab: Lab, tmp_path: Path) -> None:
@@ -209,4 +230,33 @@ def ending(lab: Lab, tools: Tools) -> ExitCode:
         probed(lab, tools, Quant.Q4_0)
     except EdgepackError as error:
         return error.exit_code
+    except KeyboardInterrupt:
+        return ExitCode.INTERRUPTED
     return ExitCode.DONE
+
+
+@pytest.fixture(scope="module")
+def programs(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Runtime], KeptFile]:
+    """The real program for a target, compiled once for all tests here."""
+    store = tmp_path_factory.mktemp("store")
+
+    def program(runtime: Runtime) -> KeptFile:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("EDGEPACK_HOME", str(store))
+            return made(runtime.target)
+
+    return program
+
+
+@pytest.mark.parametrize("lab", ["local", "ssh-busybox", "ssh-aarch64", "adb-aarch64"], indirect=True)
+@pytest.mark.slow
+def test_the_real_program_reads_there(
+    lab: Lab, tmp_path: Path, programs: Callable[[Runtime], KeptFile], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Compiled for the device's processor; what it reads under an emulator says nothing, but it reads."""
+    tools = Tools(lab, tmp_path)
+    monkeypatch.setattr(tools, "program", programs)
+    found = probed(lab, tools, Quant.Q4_0)
+    assert [len(reading.rounds) for reading in found.readings] == [5] * len(found.readings)
+    assert all(reading.busy is not None for reading in found.readings)
+    assert lab.files == []
