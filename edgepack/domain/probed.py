@@ -24,6 +24,10 @@ _SAME_RAM = 0.1
 _LEFT_FREE = 0.9
 """Of what was free then: plans that count on the last page find it taken."""
 
+# By the GiB that a model may take: what fits at Q8_0 with its context and buffers. Rows of the first two are
+# multiples of 256, so that K-quants are there what they are called.
+_SHAPES = ((1.0, "qwen3-0.6b"), (0.5, "granite-4.0-350m"), (0.0, "smollm2-135m-instruct"))
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Seen:
@@ -82,6 +86,11 @@ def _usable(ram: Ram, seen: Seen, day: date) -> Figure:
     if free < ram.usable_gib.value:
         return Figure(value=max(free, 0.001), source=f"{source_of(day)}: nine tenths of what was free then")
     return replace(ram.usable_gib, source=f"{ram.usable_gib.source}; more was free on {day.isoformat()}")
+
+
+def fitting_shape(profile: Profile) -> str:
+    """The catalogue's id of the shape that a device of this size is calibrated with."""
+    return next(shape for least, shape in _SHAPES if profile.ram.usable_gib.value >= least)
 
 
 def akin(found: Profile, base: Profile) -> bool:

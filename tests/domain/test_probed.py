@@ -6,6 +6,8 @@ from datetime import UTC, date, datetime
 
 import pytest
 
+from edgepack.convert.outline import config_of, outline
+from edgepack.convert.typeplan import Mixture
 from edgepack.domain.bandwidth import Reading
 from edgepack.domain.calibration import Calibration
 from edgepack.domain.measurement import (
@@ -26,11 +28,13 @@ from edgepack.domain.probed import (
     bandwidth_differences,
     based,
     described,
+    fitting_shape,
     measured,
     told_differences,
 )
 from edgepack.domain.profile import GIB, BandwidthKind, Isa, Profile, parse_profile, profile_toml
-from edgepack.infra.library import load_profile
+from edgepack.domain.quant import Quant
+from edgepack.infra.library import load_catalogue, load_profile
 
 DAY = date(2026, 11, 26)
 SOURCE = "edgepack profile probe, 2026-11-26"
@@ -185,3 +189,16 @@ def test_the_file_holds_every_round_and_says_what_is_missing() -> None:
 @pytest.mark.parametrize(("name", "kin"), [("rpi5", True), ("rpi3-32bit", True), ("n100", False)])
 def test_a_base_of_another_kind_of_processor_is_none(name: str, kin: bool) -> None:
     assert akin(told(), load_profile(name)) is kin
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [("rpi5", "qwen3-0.6b"), ("rpi3-32bit", "granite-4.0-350m"), ("rpi-zero-2w", "smollm2-135m-instruct")],
+)
+def test_a_shape_fits_the_device_and_is_in_the_catalogue(name: str, shape: str) -> None:
+    """At the largest quantization that a probe takes, beside half a context's buffers."""
+    profile = load_profile(name)
+    assert fitting_shape(profile) == shape
+    listed = load_catalogue().find(shape)
+    assert listed
+    assert outline(config_of(listed)).plan.size(Mixture(quant=Quant.Q8_0)) < 0.8 * profile.memory_budget

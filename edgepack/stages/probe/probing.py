@@ -19,6 +19,7 @@ from edgepack.domain.probed import (
     bandwidth_differences,
     based,
     described,
+    fitting_shape,
     measured,
     told_differences,
 )
@@ -40,11 +41,6 @@ from edgepack.transports.visiting import Visit, visiting
 WORKLOAD = Workload(prompt_tokens=128, generated_tokens=32, least_seconds=2.0)
 USUAL_PATIENCE = Patience()
 QUICK_WORKLOAD = Workload(prompt_tokens=64, generated_tokens=16, repeats=3, least_seconds=0.5)
-
-_SHAPE, _SMALL_SHAPE = "qwen3-0.6b", "smollm2-135m-instruct"
-"""The rows of the first are multiples of 256, so that K-quants are what they are called; the other is for 512 MB."""
-_LEAST_BUDGET_GIB = 1.0
-"""For the first shape at Q8_0, with its context and buffers."""
 
 ProgramFor: TypeAlias = Callable[[Runtime], KeptFile]
 """The program that reads memory, for a profile's processor."""
@@ -160,7 +156,7 @@ def _seen(device: Device, facts: DeviceFacts) -> Seen:
 
 def _calibrate(this: _Probe, measuring: Measuring, workload: Workload, visit: Visit) -> tuple[Calibrated, ...]:
     """A row for each quantization; those that the device has no room for are told and left out."""
-    model = measuring.model or _fitting(this.profile)
+    model = measuring.model or fitting_shape(this.profile)
     runtime = measuring.runtime(this.profile)
     for name in RUNTIME_NAMES if runtime else ():
         if runtime and (runtime / name).is_file():
@@ -175,7 +171,3 @@ def _calibrate(this: _Probe, measuring: Measuring, workload: Workload, visit: Vi
             this.progress.warn(f"no calibration with {model} {quant}: {error.what}")
         visit.forget(weights.sha256)
     return tuple(done)
-
-
-def _fitting(profile: Profile) -> str:
-    return _SHAPE if profile.ram.usable_gib.value >= _LEAST_BUDGET_GIB else _SMALL_SHAPE
