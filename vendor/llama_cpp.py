@@ -29,7 +29,7 @@ FLAGS = (
     "-DLLAMA_OPENSSL=OFF",
 )
 BINDINGS_FLAGS = ("-DLLAVA_BUILD=OFF", f"-DCMAKE_PROJECT_llama.cpp_INCLUDE={HERE / 'no_common.cmake'}")
-TOOLS = ("llama-quantize", "llama-imatrix", "llama-bench", "llama-tokenize")
+TOOLS = ("llama-quantize", "llama-imatrix", "llama-bench", "llama-tokenize", "llama-perplexity")
 TOOLS_FLAGS = (
     "-DCMAKE_BUILD_TYPE=Release",
     "-DBUILD_SHARED_LIBS=ON",

@@ -1,0 +1,138 @@
+"""A task: what a model is for, as a prompt, a form of answer, examples, a metric and targets; it asks no model."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from hashlib import sha256
+from string import Formatter
+
+from edgepack.domain.needs import TaskKind
+
+
+class Metric(StrEnum):
+    """What a task's quality is."""
+
+    ACCURACY = "accuracy"
+    """Share of the examples with the right label."""
+    MACRO_F1 = "macro-f1"
+    """The mean over the labels of what each one's precision and recall make: rare labels count as much."""
+    EXACT_MATCH = "exact-match"
+    """Share of the answers that are right as a whole."""
+    FIELD_F1 = "field-f1"
+    """Of all fields of all answers, what precision and recall make."""
+    ROUGE_L = "rouge-l"
+    """The longest common run of words, with gaps, between answer and reference."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Labels:
+    """One of a closed set, each scored; nothing is sampled."""
+
+    labels: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JsonSchema:
+    """JSON of a schema, enforced while it is written."""
+
+    schema: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Grammar:
+    """Text of a GBNF grammar, enforced while it is written."""
+
+    gbnf: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FreeText:
+    """Whatever the model writes."""
+
+
+Form = Labels | JsonSchema | Grammar | FreeText
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Prompt:
+    """What is asked, before the model's own chat template wraps it."""
+
+    user: str
+    """With `{field}` where an example's field goes; `{{` and `}}` are braces."""
+    system: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Example:
+    """One request and its right answer."""
+
+    fields: Mapping[str, str]
+    answer: str
+    """A label, a text, or JSON without spaces."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Targets:
+    """What is good enough. None: no such target."""
+
+    quality: float | None
+    """Of the metric, 0 to 1."""
+    first_token: float | None
+    """Seconds until an answer begins, for 95 of 100 requests."""
+    decode: float | None
+    """Tokens a second, half of the requests faster."""
+    size: int | None
+    """Bytes of the weights."""
+    memory: int | None
+    """Bytes that the model takes while it runs."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Task:
+    """A task, whole; `shown` stand in every prompt, `held_out` are asked."""
+
+    name: str
+    title: str
+    kind: TaskKind
+    level: int
+    prompt: Prompt
+    form: Form
+    max_tokens: int
+    metric: Metric
+    shown: tuple[Example, ...]
+    held_out: tuple[Example, ...]
+    targets: Targets
+
+    @property
+    def digest(self) -> str:
+        """The sha256 over all that an answer depends on, the one example apart."""
+        said = [self.prompt.user, self.prompt.system, type(self.form).__name__, asdict(self.form), self.max_tokens]
+        shown = [[dict(example.fields), example.answer] for example in self.shown]
+        return sha256(json.dumps([said, shown], sort_keys=True).encode()).hexdigest()
+
+    def asks(self, example: Example) -> str:
+        """The user's words of one example."""
+        return self.prompt.user.format_map(example.fields)
+
+
+FORMS_OF: Mapping[Metric, tuple[type[Form], ...]] = {
+    Metric.ACCURACY: (Labels,),
+    Metric.MACRO_F1: (Labels,),
+    Metric.EXACT_MATCH: (Labels, JsonSchema, Grammar, FreeText),
+    Metric.FIELD_F1: (JsonSchema, Grammar),
+    Metric.ROUGE_L: (FreeText, Grammar),
+}
+"""The forms of answer that each metric can judge."""
+
+
+def fields_of(template: str) -> frozenset[str]:
+    """The names in a template's braces; ValueError where it holds more than plain names."""
+    found = set()
+    for _, name, form, conversion in Formatter().parse(template):
+        if name is None:
+            continue
+        if not name.isidentifier() or form or conversion:
+            raise ValueError(f"{{{name}}}: only plain names stand in braces; {{{{ and }}}} are braces themselves")
+        found.add(name)
+    return frozenset(found)
