@@ -1,6 +1,6 @@
 """Metrics of answers, by scikit-learn's and rouge-score's definitions, with bootstrap intervals; plain arithmetic.
 
-Those libraries would be a hundred megabytes of dependencies on machines that build firmware; the tests compare with them.
+Those libraries would be a hundred megabytes of dependencies where firmware is built; the tests compare with them.
 """
 
 import json
