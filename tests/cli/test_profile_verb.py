@@ -13,6 +13,9 @@ from edgepack.cli.main import run
 from edgepack.domain.errors import ExitCode
 from edgepack.domain.profile import profile_table, profile_toml
 from edgepack.infra.library import load_profile, profile_names
+from edgepack.infra.machine import host_profile
+from tests.fakes.llama_bench import write_llama_bench
+from tests.stages.test_probe_program import made
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs/schemas/profile.schema.json").read_text(encoding="utf-8"))
 GOOD = profile_toml(load_profile("rpi5"))
@@ -94,6 +97,47 @@ def test_probe_never_overwrites_a_file(capsys: pytest.CaptureFixture[str], tmp_p
     path.write_text("mine", encoding="utf-8")
     assert run(["profile", "probe", "--out", str(path)]) == ExitCode.USAGE
     assert path.read_text(encoding="utf-8") == "mine"
+
+
+@pytest.mark.slow
+def test_a_measured_probe_is_of_the_schema_and_its_file_is_a_profile(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """With the real bandwidth program and synthetic weights; a script stands for llama-bench."""
+    made(host_profile().runtime.target)
+    write_llama_bench(tmp_path / "runtime")
+    out = tmp_path / "here.toml"
+    options = ["--quick", "--offline", "--model", "smollm2-135m-instruct", "--runtime", str(tmp_path / "runtime")]
+    shown = json.loads(printed(capsys, "probe", *options, "--out", str(out), "--json"))
+    jsonschema.validate(shown, SCHEMA)
+    assert [len(reading["gbs"]) for reading in shown["probe"]["bandwidth"]] == [5] * len(shown["probe"]["bandwidth"])
+    (row,) = shown["profile"]["calibration"]
+    (measured,) = shown["probe"]["measurements"]
+    assert (row["model"], row["quant"]) == ("smollm2-135m-instruct", "Q4_0")
+    assert measured["weights"]["quant"] == "Q4_0"
+    written = load_profile(str(out))
+    assert [one.kind for one in written.memory.bandwidths] == ["read_all", "read"]
+    assert profile_table(written)["calibration"] == [row]
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".here")]
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "words"),
+    [
+        (["--device", "nowhere"], ExitCode.USAGE, "no such kind of device"),
+        (["--quant", "Q9"], ExitCode.USAGE, "Q9"),
+        (["--base", "rpi55", "--no-bench"], ExitCode.BAD_INPUT, "did you mean rpi5"),
+        (["--out", "/no/such/directory/p.toml"], ExitCode.USAGE, "/no/such/directory is no directory"),
+        (["--offline"], ExitCode.NETWORK, "not here, and --offline"),
+    ],
+)
+def test_what_cannot_be_probed_is_said_at_once(
+    capsys: pytest.CaptureFixture[str], options: list[str], code: ExitCode, words: str
+) -> None:
+    assert run(["profile", "probe", *options]) == code
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert words in err
 
 
 def changed(old: str, new: str) -> str:

@@ -11,6 +11,8 @@ from edgepack.domain.profile import DeviceClass, parse_profile, profile_table
 from edgepack.infra.cpuinfo import parse_cpu_list, parse_cpuinfo
 from edgepack.infra.machine import (
     big_cpus,
+    caches,
+    fastest_first,
     host_profile,
     macos_profile,
     memory_available,
@@ -182,6 +184,26 @@ def test_a_phone_runs_on_its_mid_and_prime_cores(phone: Path) -> None:
         ("Cortex-A510", 3, 2016, False),
     ]
     assert big_cpus(phone, allowed=all_of(8)) == (3, 4, 5, 6, 7)
+
+
+def test_a_phone_is_named_by_its_chip_and_its_prime_core_comes_first(phone: Path) -> None:
+    assert fastest_first((3, 4, 7, 0), phone) == (7, 3, 4, 0)
+    write(phone, {"system/soc": "Google Tensor G3\n"})
+    assert host_profile(phone, allowed=all_of(8)).soc.text == "Google Tensor G3"
+    write(phone, {"system/soc": " \n"})
+    assert host_profile(phone, allowed=all_of(8)).soc.text == "Cortex-X3"
+
+
+def test_shared_caches_are_counted_once_and_separate_ones_together(server: Path) -> None:
+    """What a buffer must not fit into: two L3 of 32 MiB here, each beside smaller L2."""
+    assert caches(server) == 0
+    for cpu in range(8):
+        place = f"sys/devices/system/cpu/cpu{cpu}/cache"
+        write(server, {
+            f"{place}/index2/size": "1024K\n", f"{place}/index2/shared_cpu_list": f"{cpu}\n",
+            f"{place}/index3/size": "32768K\n", f"{place}/index3/shared_cpu_list": "0-3\n" if cpu < 4 else "4-7\n",
+        })  # fmt: skip
+    assert caches(server) == 64 << 20
 
 
 def test_a_runtime_uses_only_what_every_allowed_core_has(phone: Path) -> None:

@@ -12,7 +12,7 @@ from edgepack.domain.progress import Silent
 from edgepack.infra import toolchain as module
 from edgepack.infra.pins import PinnedTool, pinned_tools
 from edgepack.infra.store import home
-from edgepack.infra.toolchain import toolchain
+from edgepack.infra.toolchain import compiler, toolchain
 
 PROGRAMS = {"ziglang": "ziglang/zig", "cmake": "cmake/data/bin/cmake", "ninja": "ninja-1.data/scripts/ninja"}
 
@@ -44,6 +44,11 @@ def test_kept_wheels_are_unpacked_without_a_network(tmp_path: Path, monkeypatch:
     tools = toolchain(tmp_path / "tools", offline=True, progress=Silent())
     assert [path.name for path in (tools.zig, tools.cmake, tools.ninja)] == ["zig", "cmake", "ninja"]
     assert all(path.stat().st_mode & stat.S_IXUSR for path in (tools.zig, tools.cmake, tools.ninja))
+
+
+def test_the_compiler_alone_needs_no_other_tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pin(monkeypatch, {"ziglang": wheel("ziglang", {PROGRAMS["ziglang"]: stat.S_IFREG | 0o755}), "cmake": "0" * 64})
+    assert compiler(tmp_path / "tools", offline=True, progress=Silent()).name == "zig"
 
 
 def test_a_wheel_with_another_digest_does_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
