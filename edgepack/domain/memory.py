@@ -15,10 +15,13 @@ _CELLS = 256
 """llama.cpp rounds a cache's cells up to multiples of it."""
 _BATCH = 2048
 _MICRO_BATCH = 512
-_PROGRAM = 16 << 20
+PROGRAM = 16 << 20
 """Code, heap and stacks of llama-server before it opens a model, resident."""
 _QUANTIZED = 1.125
 """Bytes a number of the activations that a product quantizes for itself (Q8_0 has 34 for 32, Q8_K 292 for 256)."""
+_GRAPHS, _NODE = 2, 408
+"""Descriptions of graphs that are kept, that of the reserve and the last; bytes of a node (ggml_tensor_overhead, 368,
+and its places in the graph's tables)."""
 # Resident bytes a token after `llama_model_load`, measured with llama.cpp's own ggml-vocab-*.gguf: 175 to 179 where
 # pieces have scores; 323 (Qwen 2) to 430 (Llama 3) where pairs are merged, whose list is in memory as well.
 PIECE_BYTES, MERGED_BYTES = 179, 350
@@ -119,6 +122,9 @@ class LoadedWeights:
     """Mapped pages that nothing reads any more once their copies are made, or reads a row of now and then."""
     widest: int = 0
     """Columns of the widest matrix: a product quantizes as many activations a token for itself."""
+    tensors: int = 0
+    unrolled: bool = False
+    """Whether llama.cpp keeps room for a graph with nodes for each token, as of delta nets."""
 
     @property
     def file(self) -> int:
@@ -183,10 +189,18 @@ def memory_plan(
 ) -> MemoryPlan:
     """What all of it takes; `vocabulary` are the bytes of its tables, `beside` those of an adapter."""
     work = int(need.tokens * weights.widest * _QUANTIZED)
+    runtime = PROGRAM + vocabulary + _GRAPHS * _NODE * _nodes(weights, need)
     return MemoryPlan(
         weights=weights.mapped + beside, repacked=weights.repacked, kv_cache=buffers.kv_cache, state=buffers.state,
-        compute=buffers.compute + buffers.output + work, runtime=_PROGRAM + vocabulary, evictable=weights.evictable,
+        compute=buffers.compute + buffers.output + work, runtime=runtime, evictable=weights.evictable,
     )  # fmt: skip
+
+
+def _nodes(weights: LoadedWeights, need: Need) -> int:
+    """That a graph has room for (`llama_context::graph_max_nodes`)."""
+    if weights.unrolled:
+        return max(40 * need.tokens, 32 * weights.tensors)
+    return max(1024, 8 * weights.tensors)
 
 
 def predicted(shape: MemoryShape, weights: LoadedWeights, need: Need, *, beside: int = 0) -> MemoryPlan:
@@ -235,6 +249,8 @@ def _most_alive(shape: MemoryShape, need: Need) -> int:
     """Numbers alive at once, at the graph's largest moment."""
     tokens, mask = need.tokens, _mask(shape, need)
     wide, hidden = shape.kind.value
+    # Into what a narrow feed-forward part leaves free, one more of hidden's fits.
+    hidden -= shape.kind is FeedForward.GATED and shape.feed_forward <= 2 * shape.hidden
     moments = [
         tokens * (wide * shape.feed_forward + hidden * shape.hidden) + mask,
         tokens * shape.working.per_token + shape.working.besides * need.sequences + mask,

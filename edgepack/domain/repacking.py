@@ -31,6 +31,7 @@ _DOTPROD = {
     TensorType.Q4_0: 4, TensorType.Q8_0: 4, TensorType.IQ4_NL: 4, TensorType.MXFP4: 4, TensorType.Q1_0: 4,
     TensorType.Q4_K: 8, TensorType.Q5_K: 8, TensorType.Q6_K: 8,
 }  # fmt: skip
+_OF_DELTA_NETS = ".ssm_beta.weight"
 _EMBEDDING, _HEAD = "token_embd.weight", "output.weight"
 # Rows of these are looked up; nothing is multiplied with them.
 _LOOKED_UP = frozenset({_EMBEDDING, "position_embd.weight", "token_types.weight"})
@@ -69,8 +70,11 @@ def loaded(tensors: Iterable[NamedTensor], loading: Loading, *, writes: bool = T
         last = last + size if copied and not looked_up else 0
     if not loading.maps:
         mapped, evictable, last = mapped + tables, 0, 0
-    widest = max(shape[-1] for _, shape, _ in listed)
-    return LoadedWeights(mapped=mapped, repacked=repacked, evictable=evictable - last, widest=widest)
+    return LoadedWeights(
+        mapped=mapped, repacked=repacked, evictable=evictable - last, tensors=len(listed),
+        widest=max((shape[-1] for _, shape, _ in listed if len(shape) > 1), default=0),
+        unrolled=any(name.endswith(_OF_DELTA_NETS) for name, _, _ in listed),
+    )  # fmt: skip
 
 
 def _used(tensors: Sequence[NamedTensor]) -> Iterator[NamedTensor]:

@@ -30,7 +30,7 @@ from edgepack.convert.outline import Outline, outline
 from edgepack.convert.synthetic import write_synthetic
 from edgepack.convert.typeplan import Mixture
 from edgepack.domain.bundle import CacheType
-from edgepack.domain.memory import PIECE_BYTES, Buffers, LoadedWeights, MemoryShape, Need, buffers, predicted
+from edgepack.domain.memory import PIECE_BYTES, PROGRAM, Buffers, LoadedWeights, MemoryShape, Need, buffers, predicted
 from edgepack.domain.progress import Silent
 from edgepack.domain.quant import Quant
 from edgepack.domain.repacking import Loading, repacks_of
@@ -51,7 +51,7 @@ _DIVIDED = (
     "block_ff_dim", "shared_intermediate_size",
 )  # fmt: skip
 _LEAST_LAYERS = 6
-_MODEL = re.compile(r"model buffer size = +([\d.]+) MiB")
+MAPPED = re.compile(r"model buffer size = +([\d.]+) MiB")
 _MIB = 1 << 20
 
 
@@ -99,7 +99,7 @@ def child(weights: Path, wanted: list[Need]) -> None:
     reset_peak_memory()
     library_needs = peak_memory()
     with hearing() as said, opened(weights) as model:
-        loaded_bytes = sum(float(size) for size in _MODEL.findall("".join(said))) * _MIB
+        loaded_bytes = sum(float(size) for size in MAPPED.findall("".join(said))) * _MIB
         for need in wanted:
             reset_peak_memory()
             said.clear()
@@ -148,8 +148,9 @@ def compared(shape: MemoryShape, weights: LoadedWeights, need: Need, asked: Buff
     reported = _sum(seen.reported) + seen.weights
     planned = weights.file + weights.repacked
     plan = predicted(shape, weights, need)
-    # The bindings' own pages were there before.
-    resident = plan.resident - plan.runtime + shape.vocabulary * shape.token_bytes
+    # The bindings' own pages were there before; and of a mask only what speaks of cells in use is written.
+    untouched = buffers(shape, need).compute - buffers(shape, replace(need, context=need.tokens)).compute
+    resident = plan.resident - PROGRAM - untouched
     return Errors(
         computed=(_sum(buffers(shape, need)) + planned) / reported - 1,
         asked=(_sum(asked) + planned) / reported - 1,
