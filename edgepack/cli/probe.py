@@ -10,6 +10,7 @@ from edgepack.cli.output import Output
 from edgepack.cli.runtimes import runtime_for
 from edgepack.domain.bandwidth import Reading
 from edgepack.domain.device import Device, LocalDevice, parse_device
+from edgepack.domain.errors import UsageError
 from edgepack.domain.measurement import Measurement, Workload
 from edgepack.domain.measurement_json import measurement_json
 from edgepack.domain.probed import Probed
@@ -60,11 +61,13 @@ def probe_profile(
     small model's shape, which tell how fast any model will be. Takes minutes. Nothing is downloaded for the device,
     and nothing is left there.
     """
-    from edgepack.infra.library import load_profile, refuse_existing, write_profile
+    from edgepack.infra.library import load_catalogue, load_profile, refuse_existing, write_profile
     from edgepack.stages.probe import probe
 
     output = output_of(context)
     where = parse_device(device)
+    if model and load_catalogue().find(model) is None:
+        raise UsageError(f"--model {model}: no id of the catalogue", hint="`edgepack model list` shows all")
     if out:
         refuse_existing(out)
     wanted = tuple(map(Quant, quants)) or (_QUANTS[:1] if quick else _QUANTS)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from edgepack.domain.errors import DeviceError
-from edgepack.domain.measurement import SPREAD_LIMIT, spread
+from edgepack.domain.measurement import BUSY_LIMIT, SPREAD_LIMIT, spread
 from edgepack.domain.profile import Bandwidth, BandwidthKind
 from edgepack.domain.settling import counted
 
@@ -51,12 +51,18 @@ class Reading:
         return self.spread <= SPREAD_LIMIT and max(self.rounds) <= _TWO_SPEEDS * min(self.rounds)
 
     @property
+    def disturbed(self) -> bool:
+        """Whether other programs took so much meanwhile that the figure is theirs too."""
+        return self.busy is not None and self.busy > BUSY_LIMIT
+
+    @property
     def words(self) -> str:
         """What was done and seen, for people."""
         low, high = min(self.rounds), max(self.rounds)
+        beside = f", while other programs used {self.busy:.0%} of a core" if self.disturbed else ""
         return (
             f"{counted(self.threads)} over {self.buffer / 1e6:,.0f} MB, {len(self.rounds)} rounds "
-            f"from {low:.1f} to {high:.1f}, the middle half within {self.spread:.0%}"
+            f"from {low:.1f} to {high:.1f}, the middle half within {self.spread:.0%}{beside}"
         )
 
 

@@ -126,6 +126,7 @@ def test_a_measured_probe_is_of_the_schema_and_its_file_is_a_profile(
     [
         (["--device", "nowhere"], ExitCode.USAGE, "no such kind of device"),
         (["--quant", "Q9"], ExitCode.USAGE, "Q9"),
+        (["--model", "."], ExitCode.USAGE, "no id of the catalogue"),
         (["--base", "rpi55", "--no-bench"], ExitCode.BAD_INPUT, "did you mean rpi5"),
         (["--out", "/no/such/directory/p.toml"], ExitCode.USAGE, "/no/such/directory is no directory"),
         (["--offline"], ExitCode.NETWORK, "not here, and --offline"),

@@ -67,6 +67,14 @@ def test_a_machine_with_two_speeds_is_told_from_a_steady_one() -> None:
     assert "from 39.0 to 75.0" in rare.words
 
 
+def test_a_reading_beside_other_programs_says_so_where_its_figure_is_read() -> None:
+    disturbed = reading(2, 10.0, 10.1, busy=1.5)
+    assert disturbed.disturbed
+    assert disturbed.words.endswith(", while other programs used 150% of a core")
+    assert "while" not in reading(2, 10.0, busy=0.1).words
+    assert not reading(2, 10.0, busy=None).disturbed
+
+
 def test_a_profile_gets_one_core_and_all_of_them() -> None:
     sweep = (reading(1, 20.0, 20.1, 20.2), reading(2, 33.0, 33.1, 33.2), reading(4, 39.0, 75.0, 75.2))
     found = bandwidths(sweep, source="probe")

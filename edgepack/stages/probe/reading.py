@@ -2,7 +2,7 @@
 
 from edgepack.domain.bandwidth import Reading, buffer_mebibytes, parse_reading, together
 from edgepack.domain.errors import DeviceError
-from edgepack.domain.measurement import BUSY_LIMIT, threads_to_try
+from edgepack.domain.measurement import threads_to_try
 from edgepack.domain.progress import Progress
 from edgepack.domain.settling import Patience, counted
 from edgepack.infra.kept import KeptFile
@@ -68,5 +68,5 @@ def _tell(readings: tuple[Reading, ...], progress: Progress) -> None:
         progress.step(f"{counted(reading.threads)}: {reading.median:.1f} GB/s")
         if not reading.steady:
             progress.warn(f"the memory has more than one speed: {reading.words}")
-        if reading.busy is not None and reading.busy > BUSY_LIMIT:
-            progress.warn(f"other programs used {reading.busy:.0%} of a core meanwhile")
+        elif reading.disturbed:
+            progress.warn(f"the memory is not the model's alone: {reading.words}")
