@@ -42,6 +42,13 @@ class Table:
         value = self._taken(key)
         return None if value is None else self._checked_text(key, value)
 
+    def free_text(self, key: str) -> str:
+        """A string that may be empty."""
+        value = self._required(key, "string")
+        if not isinstance(value, str):
+            self._wrong(key, "string", value)
+        return value
+
     def whole(self, key: str, *, least: int = 0, default: int | None = None) -> int:
         """An integer, `least` or more; `default` where the key is absent, if there is one."""
         value = self._taken(key)

@@ -163,7 +163,7 @@ def _continue(
             to_first = to_first or perf_counter() - began
             ending = _ending(model, token[0], count, room - len(prompt), max_tokens)
             if ending is None:
-                said += _piece(model, token[0])
+                said += piece(model, token[0])
                 count += 1
                 if stop_text and stop_text.encode() in said:
                     ending = Ending.STOP_TEXT
@@ -199,7 +199,7 @@ def _context_limit(model: OpenModel) -> int:
     return int(model.native.llama_model_n_ctx_train(model.handle))
 
 
-def _piece(model: OpenModel, token: int) -> bytes:
+def piece(model: OpenModel, token: int) -> bytes:
     """The bytes of one token; nothing for a special one."""
     room = 64
     while True:

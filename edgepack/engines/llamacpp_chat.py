@@ -27,18 +27,27 @@ def chat_prompt(weights: Path, messages: Sequence[ChatMessage], *, now: datetime
     Raises BadInputError where the GGUF has no template, or the template refuses the messages.
     """
     with opened(weights, vocabulary_only=True) as model:
-        raw = model.native.llama_model_chat_template(model.handle, None)
-        if not raw:
-            raise BadInputError(
-                f"{weights}: tokenizer.chat_template: the GGUF has none",
-                hint="give a plain prompt, or convert a checkpoint that has a chat template",
-            )
-        native, vocabulary = model.native, model.vocabulary
-        return render(
-            raw.decode(errors="replace"), messages, where=str(weights), now=now,
-            bos=_text(model, native.llama_vocab_bos(vocabulary)),
-            eos=_text(model, native.llama_vocab_eos(vocabulary)),
-        )  # fmt: skip
+        return chat_prompt_of(model, messages, now=now)
+
+
+def chat_prompt_of(model: OpenModel, messages: Sequence[ChatMessage], *, now: datetime | None = None) -> str:
+    """The same for a model that is open: many prompts."""
+    raw = model.native.llama_model_chat_template(model.handle, None)
+    if not raw:
+        raise BadInputError(
+            f"{model.path}: tokenizer.chat_template: the GGUF has none",
+            hint="give a plain prompt, or convert a checkpoint that has a chat template",
+        )
+    native, vocabulary = model.native, model.vocabulary
+    return render(
+        raw.decode(errors="replace"), messages, where=str(model.path), now=now,
+        bos=_text(model, native.llama_vocab_bos(vocabulary)),
+        eos=_text(model, native.llama_vocab_eos(vocabulary)),
+    )  # fmt: skip
+
+
+def has_chat_template(model: OpenModel) -> bool:
+    return bool(model.native.llama_model_chat_template(model.handle, None))
 
 
 def render(

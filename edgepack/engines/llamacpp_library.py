@@ -136,6 +136,7 @@ def context(
     batch: int = 2048,
     micro_batch: int = 512,
     sequences: int = 1,
+    one_cache: bool = False,
     embeddings: bool = False,
     flags: RuntimeFlags | None = None,
     need: Need | None = None,
@@ -144,9 +145,9 @@ def context(
     """A context of `tokens` tokens as llama-bench makes it, with a pool of threads, maybe pinned.
 
     Without a pool of its own, a build without OpenMP starts and joins threads for every single token. As many
-    texts as `sequences` share the tokens; with `embeddings` it gives vectors, not logits; `on_node`
-    (ggml_backend_sched_eval_callback) hears of the graph's nodes; `flags` are a runtime's whose memory it shall have;
-    `need` says all of it in their place.
+    texts as `sequences` share the tokens, each its part of them or, in `one_cache`, as it comes; with `embeddings`
+    it gives vectors, not logits; `on_node` (ggml_backend_sched_eval_callback) hears of the graph's nodes; `flags`
+    are a runtime's whose memory it shall have; `need` says all of it in their place.
     """
     native = model.native
     parameters = native.llama_context_default_params()
@@ -154,6 +155,7 @@ def context(
         parameters.cb_eval = on_node
     parameters.n_ctx = tokens
     parameters.n_seq_max = sequences
+    parameters.kv_unified = one_cache
     parameters.embeddings = embeddings
     parameters.n_batch = batch
     parameters.n_ubatch = micro_batch

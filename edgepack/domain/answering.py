@@ -1,0 +1,45 @@
+"""What a model answered to one example, and at what cost; whether it is right is not its business."""
+
+from dataclasses import asdict, dataclass
+
+from edgepack.domain.reading import Table
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answered:
+    """One answer."""
+
+    text: str
+    whole: bool
+    """Whether the model ended it, rather than a limit of tokens."""
+    confidence: float
+    """0 to 1. A label's share of the probability of all labels; of a text, the geometric mean of its tokens'
+    probabilities, as the model gives them without a grammar."""
+    prompt_tokens: int
+    tokens: int
+    """Generated, or scored."""
+    first_token: float
+    """Seconds until the prompt was read; nothing of it was kept from earlier requests."""
+    seconds: float
+    """From the same beginning to the end."""
+    joules: float | None = None
+    """What the machine's counter says for the time; None without one."""
+
+
+def answered_json(answered: Answered) -> dict[str, object]:
+    """Plain values, under the fields' names."""
+    return asdict(answered)
+
+
+def parse_answered(table: Table) -> Answered:
+    """The same back; BadInputError where it is not that."""
+    return Answered(
+        text=table.free_text("text"),
+        whole=table.flag("whole"),
+        confidence=table.number("confidence"),
+        prompt_tokens=table.whole("prompt_tokens"),
+        tokens=table.whole("tokens"),
+        first_token=table.number("first_token"),
+        seconds=table.number("seconds"),
+        joules=table.number_or_none("joules"),
+    )
