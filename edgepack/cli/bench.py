@@ -1,13 +1,12 @@
 """`edgepack bench`: reads the words, calls the stage, shows the measurement."""
 
-import json
-import os
 from pathlib import Path
 
 import click
 
 from edgepack.cli.options import output_of, output_options
 from edgepack.cli.output import Output
+from edgepack.cli.records import identified, refuse_unwritable, write_record
 from edgepack.cli.runtimes import runtime_for
 from edgepack.cli.tables import aligned
 from edgepack.domain.device import LocalDevice, parse_device
@@ -90,23 +89,23 @@ def command(
     _check(prompt_tokens, generate_tokens, out)
     where = parse_device(device)
     output = output_of(context)
-    identified = _identified(weights, synthetic, output)
+    wanted = _identified(weights, synthetic, output)
     workload = Workload(prompt_tokens=prompt_tokens, generated_tokens=generate_tokens, repeats=repeats)
     expected = load_profile(profile) if profile else None
     if isinstance(where, LocalDevice) and runtime is None and expected is None and sustained is None:
         from edgepack.stages.bench import bench
 
-        measurement = bench(identified, threads=threads, progress=output, strict=strict, workload=workload)
+        measurement = bench(wanted, threads=threads, progress=output, strict=strict, workload=workload)
     else:
         from edgepack.stages.device_bench import bench_device
 
         measurement = bench_device(
-            where, identified, runtime=runtime_for(where, runtime, expected, output), workload=workload,
+            where, wanted, runtime=runtime_for(where, runtime, expected, output), workload=workload,
             threads=threads, progress=output, expected=expected, sustained=sustained or 0.0, strict=strict,
         )  # fmt: skip
     record = measurement_json(measurement)
     if out:
-        _write(out, record)
+        write_record(out, record)
     output.result(
         "bench", {"weights": synthetic or str(weights), "out": out and str(out), "measurement": record},
         lambda: shown(measurement, out),
@@ -116,11 +115,7 @@ def command(
 def _identified(weights: Path | None, wanted: str | None, output: Output) -> Weights:
     """The file, hashed, or weights that are made up now unless the store has them."""
     if weights is not None and wanted is None:
-        from edgepack.engines.llamacpp import identify
-
-        size = weights.stat().st_size if weights.is_file() else None
-        with output.bar(f"sha256 of {weights.name}", size, "B") as bar:
-            return identify(weights, advance=bar.advance)
+        return identified(weights, output)
     if wanted is None or weights is not None:
         raise UsageError(
             "bench: expected WEIGHTS or --synthetic, one of the two", hint="give a .gguf, or --synthetic MODEL:QUANT"
@@ -135,20 +130,7 @@ def _identified(weights: Path | None, wanted: str | None, output: Output) -> Wei
 def _check(prompt_tokens: int, generate_tokens: int, out: Path | None) -> None:
     if not prompt_tokens and not generate_tokens:
         raise UsageError("-p 0 -n 0: nothing to measure", hint="leave out one of the two")
-    if out and (out.is_dir() or not os.access(out.absolute().parent, os.W_OK)):
-        raise UsageError(
-            f"--out {out}: no file can be written there", hint="give the path of a file in a directory of yours"
-        )
-
-
-def _write(path: Path, record: dict[str, object]) -> None:
-    """All of it or nothing."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        partial.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    refuse_unwritable(out)
 
 
 def shown(measurement: Measurement, out: Path | None = None) -> str:

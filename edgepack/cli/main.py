@@ -23,6 +23,7 @@ VERBS = {
     "convert": "Make one quantized GGUF from a checkpoint.",
     "runtime": "Build llama.cpp's programs for a device.",
     "bench": "Measure tokens/s of a GGUF on this machine.",
+    "eval": "Measure how well a GGUF does a task, or how near it is to its full precision.",
     "tune": "Search the flags that run a GGUF fastest on a device.",
     "verify": "Check every byte of a bundle, and run its model.",
     "deploy": "Bring a bundle to a device, test it there, and switch to it.",

@@ -21,6 +21,8 @@ from edgepack.engines.llamacpp_library import OpenModel, context, decode, refuse
 _BATCH = 2048
 _TOGETHER = 31
 """Labels that are scored in one pass."""
+_LEAST = 256
+"""Tokens of a context: llama.cpp aborts where a batch, which is no longer, has fewer than there are texts."""
 # Some templates write the date; answers shall not depend on the day.
 _DAY = datetime(2025, 1, 1, tzinfo=UTC)
 
@@ -51,6 +53,8 @@ def answer_each(
     or schema that llama.cpp cannot read; NoSpaceError when memory does not hold the context.
     """
     refuse_encoder(model)
+    if not prompts:
+        return
     form = task.form
     if isinstance(form, Labels):
         yield from _score_each(model, form.labels, prompts, threads, cpus)
@@ -124,9 +128,12 @@ def _score_each(
     """The label that the model would most likely answer with, and end there: a label that another begins with has
     no advantage."""
     all_texts = [[_labelled(model, prompt, label) for label in labels] for prompt in prompts]
-    room = _room(model, [max(map(len, texts)) for texts in all_texts]) + max(map(_beside, all_texts), default=0)
-    together = min(len(labels), _TOGETHER)
-    with context(model, tokens=room, threads=threads, cpus=cpus, sequences=together + 1, one_cache=True) as handle:
+    longest = _room(model, [max(map(len, texts)) for texts in all_texts])
+    room = max(longest + max(map(_beside, all_texts)), _LEAST)
+    together = min(len(labels), _TOGETHER, max(1, _BATCH // max(map(_longest_rest, all_texts))))
+    with context(
+        model, tokens=room, threads=threads, cpus=cpus, batch=_BATCH, sequences=together + 1, one_cache=True
+    ) as handle:
         for texts in all_texts:
             yield _score(model, handle, labels, texts, together)
 
@@ -143,6 +150,10 @@ def _beside(texts: Sequence[Sequence[int]]) -> int:
     """Tokens of the labels that lie in the cache beside each other."""
     shared = _shared(texts)
     return sum(sorted(len(text) - shared for text in texts)[-_TOGETHER:])
+
+
+def _longest_rest(texts: Sequence[Sequence[int]]) -> int:
+    return max(map(len, texts)) - _shared(texts)
 
 
 def _shared(texts: Sequence[Sequence[int]]) -> int:

@@ -75,6 +75,15 @@ def test_labels_get_the_probability_of_being_the_whole_answer(
     assert 0 < said.first_token <= said.seconds
 
 
+@pytest.mark.parametrize(
+    "labels", [[f"{'long ' * 40}{number}" for number in range(30)], list("abcdefghijklmnopqrstu")]
+)
+def test_labels_may_be_long_or_many(tmp_path: Path, labels: list[str]) -> None:
+    """More of them than one batch holds, and more than the prompt has tokens: llama.cpp would end the process."""
+    (said,) = ask(write_tiny_gguf(tmp_path / "tiny.gguf"), Labels(labels=tuple(labels)), "")
+    assert said.text in labels
+
+
 def test_one_request_does_not_depend_on_those_before(tmp_path: Path) -> None:
     """Asked alone or after others, the answer and its confidence are the same."""
     weights = write_tiny_gguf(tmp_path / "tiny.gguf")

@@ -1,0 +1,134 @@
+"""Weights asked a task's examples and judged; every answer is kept at once, so that an interrupted run goes on."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgepack.domain.answering import Answered
+from edgepack.domain.errors import NothingFitsError
+from edgepack.domain.evaluation import Energy, Evaluation, judge, measured
+from edgepack.domain.measurement import MeasuredWeights
+from edgepack.domain.profile import Profile
+from edgepack.domain.progress import Progress
+from edgepack.domain.task import Example, Task
+from edgepack.domain.weights import Weights
+from edgepack.infra.answers import Answers, digest
+from edgepack.infra.energy import joules, read_energy
+from edgepack.infra.load import peak_memory, reset_peak_memory
+from edgepack.infra.machine import big_cpus
+
+if TYPE_CHECKING:
+    from edgepack.engines.llamacpp import OpenModel
+
+_HARDEST = 2
+_MOST_PARAMETERS = 3_000_000_000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Asked:
+    """What a run got, and what it took."""
+
+    answers: tuple[Answered, ...]
+    kept: int
+    memory: int | None
+
+
+def evaluate(
+    weights: Weights,
+    task: Task,
+    *,
+    home: Path,
+    progress: Progress,
+    limit: int | None = None,
+    threads: int | None = None,
+    profile: Profile | None = None,
+    fresh: bool = False,
+    force: bool = False,
+) -> Evaluation:
+    """Ask `weights` the first `limit` of the task's held-out examples, those kept from earlier left out.
+
+    `home` is where answers are kept; `profile` says what power this machine takes where it has no counter; `fresh`
+    forgets earlier answers. Raises NothingFitsError for a task beyond such weights unless `force`, and what
+    `answer_each` raises.
+    """
+    from edgepack.engines.llamacpp import runtime
+
+    _refuse_beyond(weights, task, force=force)
+    threads = threads or len(big_cpus())
+    examples = task.held_out[:limit]
+    library = runtime()
+    answers = Answers(home, weights.sha256, task.digest, str(threads), library.version, library.build)
+    if fresh:
+        answers.forget()
+    progress.step(f"ask {weights.name} {len(examples)} examples of {task.name}")
+    asked = _ask(weights, task, examples, answers, threads, progress)
+    judged = tuple(judge(task, *pair) for pair in zip(examples, asked.answers, strict=True))
+    return Evaluation(
+        date=datetime.now(UTC).replace(microsecond=0), weights=_measured(weights), task=task, runtime=library,
+        threads=threads, judged=judged, kept=asked.kept, metrics=measured(task, judged), memory=asked.memory,
+        energy=_energy(asked.answers, profile),
+    )  # fmt: skip
+
+
+def _refuse_beyond(weights: Weights, task: Task, *, force: bool) -> None:
+    if task.level > _HARDEST and weights.parameters <= _MOST_PARAMETERS and not force:
+        raise NothingFitsError(
+            f"{task.name}: a level {task.level} task; models under 3 B serve levels 1 and 2 (docs/choosing.md)",
+            hint="route such requests to a larger model, split the task, or go on with --force",
+        )
+
+
+def _ask(
+    weights: Weights, task: Task, examples: tuple[Example, ...], answers: Answers, threads: int, progress: Progress
+) -> _Asked:
+    from edgepack.engines.llamacpp import opened
+    from edgepack.engines.llamacpp_asking import task_prompt
+
+    known = answers.all()
+    reset_peak_memory()
+    before = peak_memory()
+    with opened(weights.path) as model, progress.bar("answers", len(examples), "answer") as bar:
+        prompts = [task_prompt(model, task, example) for example in examples]
+        missing = [prompt for prompt in dict.fromkeys(prompts) if digest(prompt) not in known]
+        kept = sum(digest(prompt) in known for prompt in prompts)
+        bar.advance(kept)
+        for prompt, answered in zip(missing, _counted(model, task, missing, threads), strict=True):
+            answers.keep(prompt, answered)
+            known[digest(prompt)] = answered
+            bar.advance(1)
+    return _Asked(
+        answers=tuple(known[digest(prompt)] for prompt in prompts), kept=kept,
+        memory=peak_memory() - before if missing else None,
+    )  # fmt: skip
+
+
+def _counted(model: "OpenModel", task: Task, prompts: list[str], threads: int) -> Iterator[Answered]:
+    """Each answer with what the machine's counter says it took."""
+    from edgepack.engines.llamacpp_asking import answer_each
+
+    big = big_cpus()
+    before = read_energy()
+    # More threads than big cores would wait for each other there: such a run is left to the scheduler.
+    for answered in answer_each(model, task, prompts, threads=threads, cpus=big if threads <= len(big) else None):
+        yield replace(answered, joules=joules(before, read_energy()))
+        before = read_energy()
+
+
+def _energy(answers: tuple[Answered, ...], profile: Profile | None) -> Energy | None:
+    counted = [answered.joules for answered in answers if answered.joules is not None]
+    if answers and len(counted) == len(answers):
+        return Energy(joules=sum(counted), source="RAPL")
+    if profile is None or profile.power.load is None:
+        return None
+    watts, seconds = profile.power.load.value, sum(answered.seconds for answered in answers)
+    return Energy(joules=watts * seconds, source=f"profile {profile.name}: {watts:g} W under load, times seconds")
+
+
+def _measured(weights: Weights) -> MeasuredWeights:
+    return MeasuredWeights(
+        name=weights.name, sha256=weights.sha256, size=weights.size,
+        quant=None if weights.quant is None else weights.quant.value,
+        architecture=weights.architecture, parameters=weights.parameters, synthetic=weights.synthetic,
+    )  # fmt: skip

@@ -1,0 +1,121 @@
+"""`edgepack eval` from the outside: words read, tables and JSON shown, exit codes kept."""
+
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+from click.testing import CliRunner, Result
+
+from edgepack.cli.eval import command
+from edgepack.cli.main import run
+from edgepack.domain.errors import ExitCode
+from tests.fakes.tiny_gguf import write_tiny_gguf
+
+SCHEMA = json.loads((Path(__file__).parents[2] / "docs/schemas/eval.schema.json").read_text())
+TASK = """
+title = "A word"
+kind = "classify"
+metric = "macro-f1"
+[prompt]
+user = "{text}"
+[answer]
+labels = ["x", "y", "zz"]
+[examples]
+file = "rows.jsonl"
+[targets]
+quality = 0.99
+first_token_seconds = 1000
+"""
+ROWS = "".join(f'{{"text": "{word}", "answer": "{label}"}}\n' for word, label in zip("abcdef", "xyxyxy", strict=True))
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_tiny_gguf(tmp_path_factory.mktemp("gguf") / "tiny.gguf")
+
+
+@pytest.fixture
+def task(tmp_path: Path) -> Path:
+    (tmp_path / "rows.jsonl").write_text(ROWS)
+    (tmp_path / "word.toml").write_text(TASK)
+    return tmp_path / "word.toml"
+
+
+def call(*words: str | Path) -> Result:
+    return CliRunner().invoke(command, [str(word) for word in words])
+
+
+def test_people_get_tables(tiny: Path, task: Path) -> None:
+    """Metrics with intervals, a line a label, times, and which targets are met; the second time, what was kept."""
+    done = call(tiny, "--task", task)
+    assert done.exit_code == 0, done.output
+    assert "A word: 6 examples\n" in done.stdout
+    assert "95 % interval" in done.stdout
+    assert any(line.startswith("x ") and "%" in line for line in done.stdout.splitlines())
+    assert "  met     first_token_seconds" in done.stdout
+    assert "  NOT MET quality" in done.stdout
+    assert "6 examples, 6 answered earlier" in call(tiny, "--task", task).stdout
+
+
+def test_the_json_keeps_its_schema(tiny: Path, task: Path, tmp_path: Path) -> None:
+    """stdout is one object of the documented schema, and the evaluation in it is the one written."""
+    out = tmp_path / "seen.json"
+    done = call(tiny, "--task", task, "--limit", "4", "--json", "--out", out)
+    assert done.exit_code == 0, done.output
+    shown = json.loads(done.stdout)
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+    validator = jsonschema.Draft202012Validator(SCHEMA)
+    validator.validate(shown)
+    assert json.loads(out.read_text()) == shown["evaluation"]
+    assert [answer["fields"]["text"] for answer in shown["evaluation"]["answers"]] == list("abcd")
+    shown["evaluation"]["answers"][0]["colour"] = "red"
+    assert not validator.is_valid(shown)
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        ([], ExitCode.USAGE, "expected --task"),
+        (["--task", "sentimant"], ExitCode.BAD_INPUT, "did you mean sentiment?"),
+        (["--task", "gone.toml"], ExitCode.BAD_INPUT, "gone.toml: No such file"),
+        (["--task", "chat", "--limit", "0"], ExitCode.USAGE, "0 is not in the range"),
+        (["--task", "chat", "--out", "/tmp"], ExitCode.USAGE, "no file can be written there"),
+        (["--task", "chat", "--profile", "rpi55"], ExitCode.BAD_INPUT, "no profile is called"),
+    ],
+)
+def test_words_that_make_no_sense_say_so_in_two_lines(
+    tiny: Path, capsys: pytest.CaptureFixture[str], words: list[str], code: ExitCode, said: str
+) -> None:
+    assert run(["eval", str(tiny), *words]) == code
+    err = [line for line in capsys.readouterr().err.splitlines() if not line.startswith("==>")]
+    assert said in "\n".join(err)
+    assert len(err) == 2
+
+
+def test_a_broken_task_file_is_explained_in_two_lines(
+    tiny: Path, task: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The line of the examples that is wrong, and where the format is described."""
+    (task.parent / "rows.jsonl").write_text(ROWS + '{"text": "g", "answer": "w"}\n')
+    assert run(["eval", str(tiny), "--task", str(task)]) == ExitCode.BAD_INPUT
+    assert capsys.readouterr().err.splitlines() == [
+        "error: rows.jsonl:7: answer: 'w' is none of the task's labels",
+        "  next: correct the file; docs/tasks.md shows every key of a task",
+    ]
+
+
+def test_what_is_beyond_small_models_ends_with_nothing_fits(
+    tiny: Path, task: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Level 3: exit code 3 and advice; with --force it is asked."""
+    task.write_text(TASK.replace('kind = "classify"', 'kind = "reason"'))
+    assert run(["eval", str(tiny), "--task", str(task)]) == ExitCode.NOTHING_FITS
+    assert "level 3" in capsys.readouterr().err
+    assert run(["eval", str(tiny), "--task", str(task), "--force", "--quiet"]) == 0
+
+
+def test_what_is_no_gguf_is_bad_input(task: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "x.gguf").write_text("just a text")
+    assert run(["eval", str(tmp_path / "x.gguf"), "--task", str(task)]) == ExitCode.BAD_INPUT
+    assert "llama.cpp cannot load it" in capsys.readouterr().err
