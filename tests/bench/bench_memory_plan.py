@@ -1,6 +1,6 @@
 """The memory plan against llama.cpp: every family, three sizes, four contexts, two types of cache.
 
-    python -m tests.bench.bench_memory_plan [--sizes N] [--quant Q4_0] [MODEL …]
+    python -m tests.bench.bench_memory_plan [--parts 4,2,1] [--quant Q4_0] [MODEL …]
 
 Each size of each model gets synthetic weights and a process of its own, which loads them with the bindings, reads
 what llama.cpp logs of its buffers, and lets it read a micro-batch and write four tokens. Then, in percent:
@@ -14,6 +14,7 @@ Exits with 1 where one of the first two is off by more than 3 %, or the last by 
 
 import argparse
 import json
+import os
 import re
 import statistics
 import subprocess
@@ -120,7 +121,9 @@ def measured(shape: Outline, need_list: list[Need], quant: Quant, place: Path) -
     write_synthetic(shape, "bench", quant, path, progress=Silent())
     words = [json.dumps([need.context, need.keys]) for need in need_list]
     command = [sys.executable, "-m", "tests.bench.bench_memory_plan", "--child", str(path), *words]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    # What one context frees goes back to the system, and is not counted for the next.
+    environment = {**os.environ, "MALLOC_MMAP_THRESHOLD_": str(128 << 10), "MALLOC_TRIM_THRESHOLD_": "0"}
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
     path.unlink()
     return [_seen(json.loads(line)) for line in done.stdout.splitlines()]
 
@@ -190,6 +193,7 @@ def _worst(errors: list[Errors]) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quant", type=Quant, default=Quant.Q4_0)
+    parser.add_argument("--parts", default=",".join(map(str, PARTS)), help="divisors of published sizes")
     parser.add_argument("--scratch", type=Path, help="a directory with 3 GB free; default: the system's")
     parser.add_argument("--child", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("models", nargs="*", metavar="MODEL", help="beginnings of names; default: all")
@@ -201,7 +205,7 @@ def main() -> int:
     print(f"{'':22}     {'weights':>10}  {'computed':>8}  {'asked':>8}  {'resident':>8}   the worst of each")
     errors: list[Errors] = []
     for model in MODELS:
-        for parts in PARTS if model.name.startswith(tuple(options.models) or "") else ():
+        for parts in map(int, options.parts.split(",")) if model.name.startswith(tuple(options.models) or "") else ():
             with TemporaryDirectory(dir=options.scratch) as place:
                 errors += one(model, parts, options.quant, Path(place))
     for name in ("computed", "asked", "resident"):
