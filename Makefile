@@ -9,7 +9,7 @@ DEV     := $(VENV)/.dev
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help demo install test test-slow test-privileged test-targets check format vendor tools foreign oracle logits real-weights \
-        bench-convert bench-memory bench-memory-plan bench-synthetic bench-speed bench-runtime bench-start bench-state bench-speed-plan bench-tune sizes bench-crash test-served demo-models clean
+        bench-convert bench-memory bench-memory-plan bench-synthetic bench-speed bench-runtime bench-start bench-state bench-speed-plan bench-prediction bench-tune sizes bench-crash test-served demo-models clean
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -119,6 +119,9 @@ sizes: $(DEV) ## Compute the catalogue's sizes anew (after a change of the catal
 bench-speed-plan: $(DEV) ## Predicted against published speeds (SPEEDS=FILE, a table of measurements)
 	$(BIN)/python -m tests.bench.bench_speed_plan $(SPEEDS)
 	$(BIN)/python -m tests.bench.bench_speed_plan $(SPEEDS) --cold
+
+bench-prediction: $(DEV) ## Predicted from a probed profile, then measured, six unseen pairs (PROFILE=FILE; 10 minutes, a quiet machine)
+	$(BIN)/python -m tests.bench.bench_prediction $(PROFILE)
 
 bench-tune: $(DEV) ## Tuned flags against llama.cpp's defaults: 4 models, 3 quantizations (RUNTIME_DIR=...; 25 minutes, a quiet machine)
 	$(BIN)/python -m tests.bench.bench_tune --models build/tune \
