@@ -13,7 +13,11 @@ from edgepack.domain.errors import UsageError
 
 if TYPE_CHECKING:
     from edgepack.domain.evaluation import Evaluation, Met
+    from edgepack.domain.fidelity import Fidelity
     from edgepack.domain.metrics import Estimate
+
+_Result = tuple[str, dict[str, object], str]
+"""The record's name, the record, and the same for people."""
 
 _MIB = 1 << 20
 _MOST_CLASSES = 12
@@ -22,7 +26,9 @@ _MOST_CLASSES = 12
 @click.command("eval")
 @click.argument("weights", type=click.Path(path_type=Path))
 @click.option("--task", metavar="T", help="What to ask: a task's name, or its .toml file (docs/tasks.md).")
-@click.option("--limit", type=click.IntRange(min=1), help="Ask the first so many examples only.")
+@click.option("--against", metavar="GGUF", type=click.Path(path_type=Path), help="Compare with these weights.")
+@click.option("--text", metavar="FILE", type=click.Path(path_type=Path), help="What both read, with --against.")
+@click.option("--limit", type=click.IntRange(min=1), help="The first so many examples, or chunks of text, only.")
 @click.option("--threads", type=click.IntRange(1, 512), help="Default: one a big core.")
 @click.option("--profile", metavar="P", help="This machine: its watts, where no counter tells joules.")
 @click.option("--fresh", is_flag=True, help="Ask again what earlier runs have asked.")
@@ -34,6 +40,8 @@ def command(
     context: click.Context,
     weights: Path,
     task: str | None,
+    against: Path | None,
+    text: Path | None,
     limit: int | None,
     threads: int | None,
     profile: str | None,
@@ -44,23 +52,54 @@ def command(
     """Ask the GGUF WEIGHTS a task's examples, and say how good and how quick the answers are.
 
     Every answer is kept at once: after ^C, or with a larger --limit, the same command asks what is missing.
-    """
-    if task is None:
-        raise UsageError("eval: expected --task", hint="give a task's name or file (docs/tasks.md)")
-    refuse_unwritable(out)
-    output = output_of(context)
-    evaluation = _evaluated(
-        weights, task, limit=limit, threads=threads, profile=profile, fresh=fresh, force=force, output=output
-    )
-    from edgepack.domain.evaluation_json import evaluation_json
 
-    record = evaluation_json(evaluation)
+    With --against and --text it is compared with other weights of the same model instead: perplexity of both, and
+    how far what they expect next is apart, as llama-perplexity has it.
+    """
+    _check(task, against, text, out)
+    output = output_of(context)
+    if against and text:
+        kind, record, shown = _compared(weights, against, text, limit=limit, threads=threads, output=output)
+    else:
+        kind, record, shown = _evaluated(
+            weights,
+            task or "",
+            limit=limit,
+            threads=threads,
+            profile=profile,
+            fresh=fresh,
+            force=force,
+            output=output,
+        )
     if out:
         write_record(out, record)
-    output.result(
-        "eval", {"weights": str(weights), "out": out and str(out), "evaluation": record},
-        lambda: shown(evaluation, out),
-    )  # fmt: skip
+        shown += f"\n\nwritten to {out}"
+    output.result("eval", {"weights": str(weights), "out": out and str(out), kind: record}, lambda: shown)
+
+
+def _check(task: str | None, against: Path | None, text: Path | None, out: Path | None) -> None:
+    if (task is None) == (against is None):
+        raise UsageError(
+            "eval: expected --task, or --against with --text, one of the two",
+            hint="give a task's name or file (docs/tasks.md), or weights of full precision and a text",
+        )
+    if (against is None) != (text is None):
+        raise UsageError(
+            "eval: --against and --text go together", hint="give both: weights, and what both shall read"
+        )
+    refuse_unwritable(out)
+
+
+def _compared(
+    weights: Path, against: Path, text: Path, *, limit: int | None, threads: int | None, output: Output
+) -> _Result:
+    from edgepack.domain.fidelity import fidelity_json
+    from edgepack.stages.fidelity import compare
+
+    found = compare(
+        identified(weights, output), identified(against, output), text, progress=output, threads=threads, limit=limit
+    )
+    return "fidelity", fidelity_json(found), shown_fidelity(found)
 
 
 def _evaluated(
@@ -73,20 +112,23 @@ def _evaluated(
     fresh: bool,
     force: bool,
     output: Output,
-) -> "Evaluation":
+) -> _Result:
+    from edgepack.domain.evaluation_json import evaluation_json
     from edgepack.infra.library import load_profile
     from edgepack.infra.store import home
     from edgepack.infra.tasks import load_task
     from edgepack.stages.eval import evaluate
 
     read = load_task(task)
-    return evaluate(
-        identified(weights, output), read, home=home(), progress=output, limit=limit, threads=threads,
-        profile=load_profile(profile) if profile else None, fresh=fresh, force=force,
+    watts = load_profile(profile) if profile else None
+    found = evaluate(
+        identified(weights, output), read, home=home(), progress=output, limit=limit, threads=threads, profile=watts,
+        fresh=fresh, force=force,
     )  # fmt: skip
+    return "evaluation", evaluation_json(found), shown_evaluation(found)
 
 
-def shown(evaluation: "Evaluation", out: Path | None = None) -> str:
+def shown_evaluation(evaluation: "Evaluation") -> str:
     """An evaluation for people: quality, the labels, times, targets."""
     weights, task = evaluation.weights, evaluation.task
     kept = f", {evaluation.kept} answered earlier" if evaluation.kept else ""
@@ -97,9 +139,31 @@ def shown(evaluation: "Evaluation", out: Path | None = None) -> str:
         *([_classes(evaluation)] if evaluation.classes else []),
         _costs(evaluation),
         *([_targets(evaluation.targets)] if evaluation.targets else []),
-        *([f"written to {out}"] if out else []),
     ]
     return "\n\n".join(parts)
+
+
+def shown_fidelity(fidelity: "Fidelity") -> str:
+    """A comparison for people: perplexities, then divergence."""
+    weights, against, apart = fidelity.weights, fidelity.against, fidelity.divergence
+    ratio = fidelity.perplexity / fidelity.perplexity_against
+    facts = [
+        (
+            "perplexity",
+            f"{fidelity.perplexity:,.4f}, of the others {fidelity.perplexity_against:,.4f}: {ratio - 1:+.2%}",
+        ),
+        ("divergence", f"{apart.mean:.6f} ± {apart.error:.6f} nats mean, {apart.median:.6f} median"),
+        ("", f"{apart.p90:.6f} p90, {apart.p99:.6f} p99, {apart.maximum:.6f} at the most"),
+        ("same top", f"{fidelity.same_top:.2%} of the tokens that both expect next"),
+    ]
+    return "\n".join([
+        f"{weights.name}, {weights.quant or 'unknown quantization'}, {weights.size / _MIB:,.1f} MiB, against "
+        f"{against.quant or 'unknown quantization'}, {against.size / _MIB:,.1f} MiB",
+        f"{fidelity.text.name}: {fidelity.chunks} chunks of {fidelity.chunk_tokens} tokens, "
+        f"{len(fidelity.places):,} counted",
+        "",
+        *(f"  {name.ljust(11)} {text}" for name, text in facts),
+    ])  # fmt: skip
 
 
 def _metrics(evaluation: "Evaluation") -> str:

@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
+from edgepack.domain.weights import Weights
+
 SCHEMA = "edgepack.measurement/1"
 
 SPREAD_LIMIT = 0.05
@@ -146,6 +148,16 @@ class MeasuredWeights:
     """sha256 of the adapter's GGUF that was applied; None for the model alone."""
     synthetic: bool = False
     """Whether its values were made up: the speed is that of any weights of its shape and types."""
+
+
+def measured_weights(weights: Weights, *, adapter: str | None = None) -> MeasuredWeights:
+    """What is remembered of `weights`; `adapter` is the sha256 of the GGUF that was applied."""
+    return MeasuredWeights(
+        name=weights.name, sha256=weights.sha256, size=weights.size,
+        quant=None if weights.quant is None else weights.quant.value,
+        architecture=weights.architecture, parameters=weights.parameters, adapter=adapter,
+        synthetic=weights.synthetic,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -10,12 +10,12 @@ from edgepack.domain.adapter import AdapterWeights
 from edgepack.domain.measurement import (
     BUSY_LIMIT,
     Conditions,
-    MeasuredWeights,
     Measurement,
     Phase,
     Series,
     Workload,
     best_threads,
+    measured_weights,
     threads_to_try,
 )
 from edgepack.domain.progress import Progress
@@ -97,7 +97,8 @@ def bench(
         conditions = _conditions(this, before)
     series = tuple(kept for kept, _ in settled)
     return Measurement(
-        date=before.date, weights=_measured(weights, adapter), runtime=runtime(), conditions=conditions,
+        date=before.date, weights=measured_weights(weights, adapter=adapter.sha256 if adapter else None),
+        runtime=runtime(), conditions=conditions,
         workload=workload, threads=chosen, cpus=pinned, series=series, sweep=sweep,
         rejected=tuple(one for _, rejected in settled for one in rejected),
         unstable_because=judged(weights.name, series, strict=strict, progress=progress),
@@ -186,12 +187,3 @@ def _conditions(this: _Bench, before: _Before) -> Conditions:
         memory_free_before=before.free,
         peak_rss=peak_memory(),
     )
-
-
-def _measured(weights: Weights, adapter: AdapterWeights | None) -> MeasuredWeights:
-    return MeasuredWeights(
-        name=weights.name, sha256=weights.sha256, size=weights.size,
-        quant=None if weights.quant is None else weights.quant.value,
-        architecture=weights.architecture, parameters=weights.parameters,
-        adapter=adapter.sha256 if adapter else None, synthetic=weights.synthetic,
-    )  # fmt: skip

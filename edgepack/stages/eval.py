@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from edgepack.domain.answering import Answered
 from edgepack.domain.errors import NothingFitsError
 from edgepack.domain.evaluation import Energy, Evaluation, judge, measured
-from edgepack.domain.measurement import MeasuredWeights
+from edgepack.domain.measurement import measured_weights
 from edgepack.domain.profile import Profile
 from edgepack.domain.progress import Progress
 from edgepack.domain.task import Example, Task
@@ -66,7 +66,7 @@ def evaluate(
     asked = _ask(weights, task, examples, answers, threads, progress)
     judged = tuple(judge(task, *pair) for pair in zip(examples, asked.answers, strict=True))
     return Evaluation(
-        date=datetime.now(UTC).replace(microsecond=0), weights=_measured(weights), task=task, runtime=library,
+        date=datetime.now(UTC).replace(microsecond=0), weights=measured_weights(weights), task=task, runtime=library,
         threads=threads, judged=judged, kept=asked.kept, metrics=measured(task, judged), memory=asked.memory,
         energy=_energy(asked.answers, profile),
     )  # fmt: skip
@@ -124,11 +124,3 @@ def _energy(answers: tuple[Answered, ...], profile: Profile | None) -> Energy | 
         return None
     watts, seconds = profile.power.load.value, sum(answered.seconds for answered in answers)
     return Energy(joules=watts * seconds, source=f"profile {profile.name}: {watts:g} W under load, times seconds")
-
-
-def _measured(weights: Weights) -> MeasuredWeights:
-    return MeasuredWeights(
-        name=weights.name, sha256=weights.sha256, size=weights.size,
-        quant=None if weights.quant is None else weights.quant.value,
-        architecture=weights.architecture, parameters=weights.parameters, synthetic=weights.synthetic,
-    )  # fmt: skip

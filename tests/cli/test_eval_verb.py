@@ -77,6 +77,9 @@ def test_the_json_keeps_its_schema(tiny: Path, task: Path, tmp_path: Path) -> No
     ("words", "code", "said"),
     [
         ([], ExitCode.USAGE, "expected --task"),
+        (["--task", "chat", "--against", "x.gguf", "--text", "x"], ExitCode.USAGE, "one of the two"),
+        (["--against", "x.gguf"], ExitCode.USAGE, "go together"),
+        (["--task", "chat", "--text", "x"], ExitCode.USAGE, "go together"),
         (["--task", "sentimant"], ExitCode.BAD_INPUT, "did you mean sentiment?"),
         (["--task", "gone.toml"], ExitCode.BAD_INPUT, "gone.toml: No such file"),
         (["--task", "chat", "--limit", "0"], ExitCode.USAGE, "0 is not in the range"),
@@ -91,6 +94,19 @@ def test_words_that_make_no_sense_say_so_in_two_lines(
     err = [line for line in capsys.readouterr().err.splitlines() if not line.startswith("==>")]
     assert said in "\n".join(err)
     assert len(err) == 2
+
+
+def test_a_comparison_keeps_its_schema_too(tiny: Path, tmp_path: Path) -> None:
+    """For people a few lines, as JSON the same figures."""
+    (tmp_path / "text.txt").write_text("the cat and the dog " * 80)
+    words = [tiny, "--against", tiny, "--text", tmp_path / "text.txt", "--limit", "2"]
+    done = call(*words, "--json", "--out", tmp_path / "seen.json")
+    assert done.exit_code == 0, done.output
+    shown = json.loads(done.stdout)
+    jsonschema.Draft202012Validator(SCHEMA).validate(shown)
+    assert json.loads((tmp_path / "seen.json").read_text()) == shown["fidelity"]
+    assert (shown["fidelity"]["chunks"], shown["fidelity"]["same_top"]) == (2, 1.0)
+    assert "same top    100.00% of the tokens" in call(*words).stdout
 
 
 def test_a_broken_task_file_is_explained_in_two_lines(

@@ -9,13 +9,13 @@ from edgepack.domain.llama_bench import NAME, BenchOutput
 from edgepack.domain.measurement import (
     BUSY_LIMIT,
     Conditions,
-    MeasuredWeights,
     Measurement,
     Phase,
     Runtime,
     Series,
     Workload,
     best_threads,
+    measured_weights,
     threads_to_try,
 )
 from edgepack.domain.profile import Profile
@@ -59,7 +59,7 @@ def bench_device(
         lasting = sustain(this, workload, flags, sustained) if sustained else None
     series = tuple(kept for kept, _ in settled)
     return Measurement(
-        date=date, weights=_measured(weights), runtime=_runtime(runs.outputs[0]), conditions=conditions,
+        date=date, weights=measured_weights(weights), runtime=_runtime(runs.outputs[0]), conditions=conditions,
         workload=workload, threads=chosen, cpus=pinned, series=series, sweep=sweep,
         rejected=tuple(one for _, rejected in settled for one in rejected),
         unstable_because=judged(weights.name, series, strict=strict, progress=progress),
@@ -130,12 +130,3 @@ def _runtime(output: BenchOutput) -> Runtime:
     return Runtime(
         name=NAME, version=output.build, build=output.backends, system_info=output.cpu or "not told by llama-bench"
     )
-
-
-def _measured(weights: Weights) -> MeasuredWeights:
-    return MeasuredWeights(
-        name=weights.name, sha256=weights.sha256, size=weights.size,
-        quant=None if weights.quant is None else weights.quant.value,
-        architecture=weights.architecture, parameters=weights.parameters, adapter=None,
-        synthetic=weights.synthetic,
-    )  # fmt: skip
