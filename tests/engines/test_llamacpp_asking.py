@@ -9,14 +9,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edgepack.convert.onepass import open_conversion, write_gguf
 from edgepack.domain.answering import Answered
 from edgepack.domain.errors import BadInputError
 from edgepack.domain.needs import TaskKind
+from edgepack.domain.progress import Silent
+from edgepack.domain.quant import Quant
 from edgepack.domain.task import Example, Form, FreeText, Grammar, JsonSchema, Labels, Metric, Prompt, Targets, Task
 from edgepack.engines.llamacpp import generate, opened, prompt_tokens
 from edgepack.engines.llamacpp_asking import answer_each, task_prompt
 from edgepack.engines.llamacpp_library import OpenModel, context, decode
-from tests.fakes.tiny_gguf import EOS, write_tiny_gguf
+from tests.fakes.checkpoints import make_checkpoint
+from tests.fakes.tiny_gguf import write_tiny_gguf
+from tests.oracle.recipes import RECIPES
 
 LABELS = ("the cat", "the", "the dog", "at", "tac")
 SCHEMA = json.dumps({
@@ -44,9 +49,11 @@ def ask(weights: Path, form: Form, *texts: str, **changed: object) -> list[Answe
 
 
 def log_probability(model: OpenModel, prompt: str, label: str) -> float:
-    """Token by token in a context of its own, ended by the end of text."""
+    """Token by token in a context of its own, ended by the end of the turn."""
     begin = len(prompt_tokens(model, prompt))
-    tokens = [*prompt_tokens(model, prompt + label), EOS]
+    native, vocabulary = model.native, model.vocabulary
+    turn = native.llama_vocab_eot(vocabulary)
+    tokens = [*prompt_tokens(model, prompt + label), turn if turn >= 0 else native.llama_vocab_eos(vocabulary)]
     size, total = model.native.llama_vocab_n_tokens(model.vocabulary), 0.0
     with context(model, tokens=len(tokens), threads=1, cpus=None) as handle:
         for place, token in enumerate(tokens[:-1]):
@@ -57,22 +64,38 @@ def log_probability(model: OpenModel, prompt: str, label: str) -> float:
     return total
 
 
+def check_scores(weights: Path, labels: Sequence[str]) -> Answered:
+    """One pass over all labels gives what reading each alone gives."""
+    text = "a cat and a dog"
+    (said,) = ask(weights, Labels(labels=tuple(labels)), text)
+    with opened(weights) as model:
+        prompt = task_prompt(model, task(FreeText()), Example(fields={"text": text}, answer=""))
+        scores = [log_probability(model, prompt, label) for label in labels]
+    shares = np.exp(np.array(scores) - max(scores))
+    assert said.text == labels[int(np.argmax(scores))]
+    assert said.confidence == pytest.approx(float(1 / shares.sum()), rel=2e-2)
+    return said
+
+
 @pytest.mark.parametrize("labels", [LABELS, tuple(f"{word} {number}" for number in range(14) for word in LABELS)])
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_labels_get_the_probability_of_being_the_whole_answer(
     tmp_path: Path, labels: Sequence[str], seed: int
 ) -> None:
-    """One pass over all labels gives what reading each alone gives, for labels that begin alike and for many."""
-    weights = write_tiny_gguf(tmp_path / "tiny.gguf", seed=seed)
-    (said,) = ask(weights, Labels(labels=tuple(labels)), "a cat and a dog")
-    with opened(weights) as model:
-        prompt = task_prompt(model, task(FreeText()), Example(fields={"text": "a cat and a dog"}, answer=""))
-        scores = [log_probability(model, prompt, label) for label in labels]
-    shares = np.exp(np.array(scores) - max(scores))
-    assert said.text == labels[int(np.argmax(scores))]
-    assert said.confidence == pytest.approx(float(1 / shares.sum()), rel=2e-2)
+    """For labels that begin alike, for one that another begins with, and for many."""
+    said = check_scores(write_tiny_gguf(tmp_path / "tiny.gguf", seed=seed), labels)
     assert said.prompt_tokens > 5
     assert 0 < said.first_token <= said.seconds
+
+
+@pytest.mark.parametrize("name", ["falcon-h1-seeded", "lfm2-seeded", "qwen3.5-seeded", "gemma-3-seeded"])
+def test_models_that_remember_otherwise_score_alike(name: str, tmp_path: Path, vocabularies: Path) -> None:
+    """States in place of a cache, convolutions, sliding windows: what labels share is read once there too."""
+    (recipe,) = (recipe for recipe in RECIPES if recipe.name == name)
+    checkpoint = make_checkpoint(recipe, tmp_path / "checkpoint", vocabularies)
+    weights = tmp_path / "f16.gguf"
+    write_gguf(open_conversion(checkpoint, name), Quant.F16, weights, threads=2, progress=Silent())
+    check_scores(weights, LABELS)
 
 
 @pytest.mark.parametrize(
