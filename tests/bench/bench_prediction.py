@@ -24,7 +24,7 @@ from tests.bench.workloads import weights_like
 TARGET = 0.07
 PAIRS = (
     "smollm2-360m-instruct:Q8_0",
-    "qwen3-0.6b:Q4_K_M",
+    "h2o-danube3-500m-chat:Q4_K_M",
     "gemma-3-1b-it:Q4_0",
     "llama-3.2-1b-instruct:Q6_K",
     "lfm2-1.2b:Q4_0",
