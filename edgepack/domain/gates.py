@@ -49,11 +49,12 @@ def refuse_failed(gates: Sequence[Gate], name: str) -> None:
     failed = [gate for gate in gates if not gate.passed]
     if failed:
         said = "; ".join(
-            f"{gate.kind}: {len(gate.different)} of {gate.checked} differ, first {gate.different[0]}"
+            f"{gate.kind}: {len(gate.different)} apart of {gate.checked}, first {gate.different[0]}"
             for gate in failed
         )
         raise VerificationError(
-            f"{name}: not what its checkpoint says: {said}", hint="make it again from the checkpoint itself"
+            f"{name}: not what its checkpoint says: {said}",
+            hint="correct the checkpoint's files and make it again, or go on with --force",
         )
 
 
