@@ -54,7 +54,7 @@ def test_one_merge_removed_is_caught(tmp_path: Path, vocabularies: Path) -> None
     (damaged / "tokenizer.json").write_text(json.dumps(table))
     gates = check_gates(whole, weights_of(damaged, tmp_path / "model.gguf"))
     assert failed(gates) == [GateKind.TOKENIZER]
-    with pytest.raises(VerificationError, match=r"model: not what its checkpoint says: tokenizer: \d+ of \d+ differ"):
+    with pytest.raises(VerificationError, match=r"model: not what its checkpoint says: tokenizer: \d+ apart of \d+"):
         refuse_failed(gates, "model")
 
 
