@@ -1,6 +1,5 @@
 """edgepack tune: the flags that run a GGUF fastest on a device, searched there."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from edgepack.cli.options import output_of, output_options
+from edgepack.cli.records import write_record
 from edgepack.cli.runtimes import runtime_for
 from edgepack.cli.tables import aligned
 from edgepack.domain.bundle import CacheType
@@ -98,9 +98,7 @@ def command(
             tuned = replace(tuned, guessed=try_guessing(prompts, ask, output.step))
     record = tuning_json(tuned)
     if out:
-        partial = out.with_name(f".{out.name}.part")
-        partial.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-        partial.replace(out)
+        write_record(out, record)
     output.result("tuning", record, lambda: _shown(tuned, out))
 
 

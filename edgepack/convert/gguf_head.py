@@ -11,7 +11,7 @@ import gguf
 from edgepack.convert.head import RawValue
 from edgepack.domain.errors import BadInputError
 from edgepack.domain.quant import TensorType
-from edgepack.domain.repacking import NamedTensor
+from edgepack.domain.work import NamedTensor
 
 _Type = gguf.GGUFValueType
 _SIZES = {

@@ -25,7 +25,6 @@ class Limit(StrEnum):
     """What rules a candidate out."""
 
     LICENCE = "licence"
-    PARAMETERS = "parameters"
     CONTEXT = "context"
     SIZE = "size"
     MEMORY = "memory"

@@ -8,11 +8,10 @@ from edgepack.domain.bundle import LoadMode, RuntimeFlags
 from edgepack.domain.memory import LoadedWeights
 from edgepack.domain.profile import Isa
 from edgepack.domain.quant import TensorType
+from edgepack.domain.work import EMBEDDING, HEAD, TABLES, NamedTensor, tensor_size
 
 Repacks: TypeAlias = Mapping[TensorType, int]
 """Type -> the number that a matrix's rows must be a multiple of to be copied."""
-NamedTensor: TypeAlias = tuple[str, tuple[int, ...], TensorType]
-"""Name, shape with the slowest dimension first, type."""
 
 NOTHING: Repacks = {}
 
@@ -32,9 +31,7 @@ _DOTPROD = {
     TensorType.Q4_K: 8, TensorType.Q5_K: 8, TensorType.Q6_K: 8,
 }  # fmt: skip
 _OF_DELTA_NETS = ".ssm_beta.weight"
-_EMBEDDING, _HEAD = "token_embd.weight", "output.weight"
-# Rows of these are looked up; nothing is multiplied with them.
-_LOOKED_UP = frozenset({_EMBEDDING, "position_embd.weight", "token_types.weight"})
+_LOOKED_UP = TABLES | {EMBEDDING}
 
 
 def loading_of(isa: Set[Isa], flags: RuntimeFlags) -> Loading:
@@ -57,11 +54,11 @@ def loaded(tensors: Iterable[NamedTensor], loading: Loading, *, writes: bool = T
     Unless the file is mapped, tables are read into memory whole, and copies have no source there.
     """
     listed = list(_used(list(tensors)))
-    tied = writes and all(name != _HEAD for name, _, _ in listed)
+    tied = writes and all(name != HEAD for name, _, _ in listed)
     mapped = repacked = evictable = tables = last = 0
     for name, shape, type in listed:
-        size, looked_up = _bytes(shape, type), name in _LOOKED_UP
-        multiplied = not looked_up or (tied and name == _EMBEDDING)
+        size, looked_up = tensor_size(shape, type), name in _LOOKED_UP
+        multiplied = not looked_up or (tied and name == EMBEDDING)
         copied = multiplied and _is_copied(shape, type, loading.repacks)
         idle = copied or not multiplied  # of a table only the rows of the tokens at hand are read
         repacked, evictable, mapped = repacked + size * copied, evictable + size * idle, mapped + size * (not idle)
@@ -86,10 +83,3 @@ def _used(tensors: Sequence[NamedTensor]) -> Iterator[NamedTensor]:
 def _is_copied(shape: tuple[int, ...], type: TensorType, repacks: Repacks) -> bool:
     matrix = [size for size in shape if size > 1]
     return len(matrix) == 2 and type in repacks and matrix[0] % repacks[type] == 0
-
-
-def _bytes(shape: tuple[int, ...], type: TensorType) -> int:
-    rows = 1
-    for size in shape[:-1]:
-        rows *= size
-    return type.row_bytes(shape[-1]) * rows

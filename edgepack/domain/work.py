@@ -3,13 +3,22 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import prod
+from typing import TypeAlias
 
 from edgepack.domain.quant import TensorType
 
-_EMBEDDING = "token_embd.weight"
-_HEAD = "output.weight"
-# Rows that are looked up, and those of encoders beside them: no product streams them whole.
-_LOOKED_UP = frozenset({"position_embd.weight", "token_types.weight"})
+NamedTensor: TypeAlias = tuple[str, tuple[int, ...], TensorType]
+"""Name, shape with the slowest dimension first, type."""
+
+EMBEDDING = "token_embd.weight"
+HEAD = "output.weight"
+TABLES = frozenset({"position_embd.weight", "token_types.weight"})
+"""Rows of these are looked up, beside those of the embedding; nothing is multiplied with them."""
+
+
+def tensor_size(shape: tuple[int, ...], type: TensorType) -> int:
+    """Bytes of a tensor."""
+    return prod(shape[:-1]) * type.row_bytes(shape[-1])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,18 +41,18 @@ class Work:
         return sum(self.streamed.values())
 
 
-def work_of(tensors: Iterable[tuple[str, tuple[int, ...], TensorType]], *, attention: int, state: int) -> Work:
-    """The work of a model whose GGUF has these tensors: (name, shape with the slowest dimension first, type)."""
-    matrices = [tensor for tensor in tensors if len(tensor[1]) > 1 and tensor[0] not in _LOOKED_UP]
-    has_head = any(name == _HEAD for name, _, _ in matrices)
+def work_of(tensors: Iterable[NamedTensor], *, attention: int, state: int) -> Work:
+    """The work of a model whose GGUF has these tensors."""
+    matrices = [tensor for tensor in tensors if len(tensor[1]) > 1 and tensor[0] not in TABLES]
+    has_head = any(name == HEAD for name, _, _ in matrices)
     streamed: dict[TensorType, int] = {}
     multiplied: dict[TensorType, int] = {}
     products = 0
     for name, shape, type in matrices:
-        if name == _EMBEDDING and has_head:
+        if name == EMBEDDING and has_head:
             continue
         products += 1
-        streamed[type] = streamed.get(type, 0) + prod(shape[:-1]) * type.row_bytes(shape[-1])
-        if name not in (_EMBEDDING, _HEAD):
+        streamed[type] = streamed.get(type, 0) + tensor_size(shape, type)
+        if name not in (EMBEDDING, HEAD):
             multiplied[type] = multiplied.get(type, 0) + prod(shape)
     return Work(streamed=streamed, multiplied=multiplied, products=products, attention=attention, state=state)

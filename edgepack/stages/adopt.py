@@ -10,8 +10,9 @@ from edgepack.domain.memory import Need, memory_plan
 from edgepack.domain.plan import Candidate, refuse_over_3b
 from edgepack.domain.progress import Progress
 from edgepack.domain.quant import Quant
-from edgepack.domain.repacking import Loading, NamedTensor, loaded
+from edgepack.domain.repacking import Loading, loaded
 from edgepack.domain.weights import Weights
+from edgepack.domain.work import NamedTensor
 from edgepack.engines.llamacpp import Description, describe
 from edgepack.engines.llamacpp_buffers import reserved
 from edgepack.infra.digests import sha256_of

@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 from edgepack.domain.measurement import Phase, Workload
 from edgepack.domain.memory import Need, buffers
 from edgepack.domain.quant import Quant
-from edgepack.domain.speed import predicted
+from edgepack.domain.speed import DeviceSpeed, predicted
 from edgepack.engines.llamacpp import measure
 from edgepack.infra.library import load_sizes, read_profile
 from edgepack.stages.pick import device_speed
@@ -40,11 +40,13 @@ def main() -> int:
     parser.add_argument("pairs", nargs="*", metavar="MODEL:QUANT", default=PAIRS)
     options = parser.parse_args()
     profile = read_profile(options.profile)
+    speed = device_speed(profile)
+    assert speed, "a probed profile has calibrations"
     threads = options.threads or profile.calibrations[0].threads
     seen = {f"{row.model}:{row.quant}" for row in profile.calibrations}
     if again := seen & set(options.pairs):
         raise SystemExit(f"the probe has seen {', '.join(sorted(again))}")
-    plans = {pair: plan(pair, profile_path=options.profile) for pair in options.pairs}
+    plans = {pair: plan(pair, speed) for pair in options.pairs}
     with TemporaryDirectory() as scratch:
         paths = {pair: weights_like(pair, Path(scratch)) for pair in options.pairs}
         rounds = [{pair: rates(path, threads) for pair, path in paths.items()} for _ in range(options.rounds)]
@@ -54,12 +56,10 @@ def main() -> int:
 WORKLOAD = Workload(prompt_tokens=512, generated_tokens=128, repeats=3)
 
 
-def plan(pair: str, *, profile_path: Path) -> dict[Phase, float]:
+def plan(pair: str, speed: DeviceSpeed) -> dict[Phase, float]:
     """Tokens/s as `pick` plans them, for llama-bench's tests."""
     name, quant = pair.split(":")
     sizes = load_sizes()[name]
-    speed = device_speed(read_profile(profile_path))
-    assert speed, "a probed profile has calibrations"
     kept = buffers(sizes.memory, Need(context=WORKLOAD.generated_tokens // 2)).kv_cache
     found = predicted(sizes.quants[Quant(quant)].work, speed, prompt=WORKLOAD.prompt_tokens, kv_read=kept)
     return {Phase.PREFILL: found.prefill, Phase.DECODE: found.decode}

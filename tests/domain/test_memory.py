@@ -17,7 +17,8 @@ from edgepack.domain.memory import (
 )
 from edgepack.domain.profile import Isa
 from edgepack.domain.quant import TensorType
-from edgepack.domain.repacking import NOTHING, Loading, NamedTensor, loaded, loading_of, repacks_of
+from edgepack.domain.repacking import NOTHING, Loading, loaded, loading_of, repacks_of
+from edgepack.domain.work import NamedTensor
 
 MIB = 1 << 20
 # Llama-3.2-1B
