@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edgepack.cli.options import output_of, output_options
+from edgepack.cli.options import complete_task, output_of, output_options
 from edgepack.cli.output import Output
 from edgepack.cli.records import identified, refuse_unwritable, write_record
 from edgepack.cli.tables import aligned
@@ -25,7 +25,10 @@ _MOST_CLASSES = 12
 
 @click.command("eval")
 @click.argument("weights", type=click.Path(path_type=Path))
-@click.option("--task", metavar="T", help="What to ask: a task's name, or its .toml file (docs/tasks.md).")
+@click.option(
+    "--task", metavar="T", shell_complete=complete_task,
+    help="What to ask: a task's name, or its .toml file (docs/tasks.md).",
+)  # fmt: skip
 @click.option("--against", metavar="GGUF", type=click.Path(path_type=Path), help="Compare with these weights.")
 @click.option("--text", metavar="FILE", type=click.Path(path_type=Path), help="What both read, with --against.")
 @click.option("--limit", type=click.IntRange(min=1), help="The first so many examples, or chunks of text, only.")

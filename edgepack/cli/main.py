@@ -19,6 +19,7 @@ VERBS = {
     "pick": "Rank the models for a device and a kind of task, before any download.",
     "profile": "List, show, check or probe device profiles.",
     "model": "List or show the catalogue's models.",
+    "task": "List, show or check what models are asked to do.",
     "fetch": "Bring a checkpoint into the store.",
     "convert": "Make one quantized GGUF from a checkpoint.",
     "runtime": "Build llama.cpp's programs for a device.",

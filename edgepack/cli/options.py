@@ -4,10 +4,19 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
 from edgepack.cli.output import Mode, Output
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def complete_task(_context: click.Context, _parameter: click.Parameter, begun: str) -> list[CompletionItem]:
+    """Names of tasks for the shell; files where none begins so."""
+    from edgepack.infra.tasks import task_names
+
+    names = [CompletionItem(name) for name in task_names() if name.startswith(begun)]
+    return names or [CompletionItem(begun, type="file")]
 
 
 def output_options(command: Command) -> Command:

@@ -1,8 +1,10 @@
 """Task files: TOML and JSON lines made into tasks; where the files lie is not its business."""
 
 import json
-from collections.abc import Iterator, Mapping
-from typing import NoReturn
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import NoReturn, TypeVar
 
 from edgepack.domain.errors import BadInputError
 from edgepack.domain.needs import TaskKind, usual_needs
@@ -22,9 +24,12 @@ from edgepack.domain.task import (
     fields_of,
 )
 
+_Read = TypeVar("_Read")
+
 HINT = "correct the file; docs/tasks.md shows every key of a task"
 _MIB = 1 << 20
 _USUAL_TOKENS = 256
+_ANSWER = "answer"
 _MOST_LABELS = 255
 """llama.cpp keeps up to 256 texts at once, one of which is the prompt."""
 
@@ -40,8 +45,7 @@ def parse_task(table: Mapping[str, object], *, name: str, files: Mapping[str, st
     answer = top.table("answer")
     form = _form(answer, files)
     metric = top.choice("metric", Metric)
-    if not isinstance(form, FORMS_OF[metric]):
-        top.fail("metric", f"{metric} does not judge answers of this form; {_judges_of(form)} would")
+    _refuse_misjudging(top, metric, form)
     shown, held_out = _examples(top.table("examples"), prompt, form, files)
     task = Task(
         name=name, title=top.text("title"), kind=kind, level=_level(top, kind), prompt=prompt, form=form,
@@ -119,6 +123,11 @@ def _schema(table: Table, key: str, text: str) -> str:
     return text
 
 
+def _refuse_misjudging(top: Table, metric: Metric, form: Form) -> None:
+    if not isinstance(form, FORMS_OF[metric]):
+        top.fail("metric", f"{metric} does not judge answers of this form; {_judges_of(form)} would")
+
+
 def _judges_of(form: Form) -> str:
     return " or ".join(metric for metric, forms in FORMS_OF.items() if isinstance(form, forms))
 
@@ -127,7 +136,7 @@ def _examples(
     table: Table, prompt: Prompt, form: Form, files: Mapping[str, str]
 ) -> tuple[tuple[Example, ...], tuple[Example, ...]]:
     file = table.text("file")
-    answer = table.text_or_none("answer") or "answer"
+    answer = table.text_or_none("answer") or _ANSWER
     shown = table.whole("shown", default=0)
     found = tuple(_rows(files[file], file, answer, prompt, form))
     if len(found) <= shown:
@@ -138,9 +147,15 @@ def _examples(
 
 def _rows(text: str, file: str, answer: str, prompt: Prompt, form: Form) -> Iterator[Example]:
     needed = fields_of(prompt.user)
+    for place, line in _lines(text, file):
+        yield _example(line, place, answer, needed, form)
+
+
+def _lines(text: str, file: str) -> Iterator[tuple[str, str]]:
+    """Each line that is not blank, behind its place."""
     for number, line in enumerate(text.splitlines(), start=1):
         if line.strip():
-            yield _example(line, f"{file}:{number}", answer, needed, form)
+            yield f"{file}:{number}", line
 
 
 def _example(line: str, place: str, answer: str, needed: frozenset[str], form: Form) -> Example:
@@ -200,3 +215,52 @@ def _bytes(table: Table, key: str) -> int | None:
 
 def _wrong(place: str, what: str) -> NoReturn:
     raise BadInputError(f"{place}: {what}", hint=HINT)
+
+
+def mistakes_of(table: Mapping[str, object], *, name: str, files: Mapping[str, str]) -> tuple[BadInputError, ...]:
+    """All that `parse_task` would refuse, one after the other: every key, and every line of the examples."""
+    found = _Found(mistakes=[])
+    top = Table(table, subject=f"task {name}", hint=HINT)
+    found.of(lambda: top.text("title"))
+    kind = found.of(lambda: top.choice("kind", TaskKind))
+    found.of(lambda: _level(top, kind or TaskKind.CLASSIFY))
+    prompt = found.of(lambda: _prompt(top.table("prompt")))
+    answer = found.of(lambda: top.table("answer"))
+    form = found.of(lambda: _form(answer, files)) if answer else None
+    metric = found.of(lambda: top.choice("metric", Metric))
+    if metric and form:
+        found.of(lambda: _refuse_misjudging(top, metric, form))
+    if answer:
+        found.of(lambda: answer.whole("max_tokens", least=1, default=_USUAL_TOKENS))
+        found.of(answer.finish)
+    examples = found.of(lambda: top.table("examples"))
+    if prompt and form and examples:
+        _find_in_examples(found, examples, prompt, form, files)
+    found.of(lambda: _targets(top.table_or_none("targets")))
+    found.of(top.finish)
+    return tuple(found.mistakes)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Found:
+    """Mistakes as they are found."""
+
+    mistakes: list[BadInputError]
+
+    def of(self, read: Callable[[], _Read]) -> _Read | None:
+        """What `read` gives, or None and one mistake more."""
+        try:
+            return read()
+        except BadInputError as mistake:
+            self.mistakes.append(mistake)
+            return None
+
+
+def _find_in_examples(found: _Found, table: Table, prompt: Prompt, form: Form, files: Mapping[str, str]) -> None:
+    before = len(found.mistakes)
+    file, key = found.of(lambda: table.text("file")), found.of(lambda: table.text_or_none("answer"))
+    needed = fields_of(prompt.user)
+    for place, line in _lines(files[file], file) if file else ():
+        found.of(partial(_example, line, place, key or _ANSWER, needed, form))
+    if len(found.mistakes) == before:
+        found.of(lambda: _examples(table, prompt, form, files))

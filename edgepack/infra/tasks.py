@@ -5,7 +5,7 @@ from pathlib import Path
 
 from edgepack.domain.errors import BadInputError
 from edgepack.domain.task import Task
-from edgepack.domain.task_reading import HINT, files_of, parse_task
+from edgepack.domain.task_reading import HINT, files_of, mistakes_of, parse_task
 from edgepack.infra.library import read_toml
 
 _TASKS = Path(__file__).resolve().parent.parent / "data" / "tasks"
@@ -34,6 +34,19 @@ def read_task(path: Path) -> Task:
     table = read_toml(path)
     files = {name: _text(path.parent / name) for name in files_of(table, name=path.stem)}
     return parse_task(table, name=path.stem, files=files)
+
+
+def task_mistakes(path: Path) -> tuple[BadInputError, ...]:
+    """All that is wrong with a task's file; nothing where `read_task` reads it. Raises where it is no TOML at all."""
+    table = read_toml(path)
+    files: dict[str, str] = {}
+    missing: list[BadInputError] = []
+    for name in files_of(table, name=path.stem):
+        try:
+            files[name] = _text(path.parent / name)
+        except BadInputError as error:
+            missing.append(error)
+    return tuple(missing) or mistakes_of(table, name=path.stem, files=files)
 
 
 def _text(path: Path) -> str:
