@@ -56,6 +56,8 @@ def command(
 
     Every answer is kept at once: after ^C, or with a larger --limit, the same command asks what is missing.
 
+    An encoder answers with the nearest label.
+
     With --against and --text it is compared with other weights of the same model instead: perplexity of both, and
     how far what they expect next is apart, as llama-perplexity has it.
     """

@@ -13,8 +13,8 @@ class Answered:
     whole: bool
     """Whether the model ended it, rather than a limit of tokens."""
     confidence: float
-    """0 to 1. A label's share of the probability of all labels; of a text, the geometric mean of its tokens'
-    probabilities, as the model gives them without a grammar."""
+    """0 to 1. A label's share of the probability of all labels, or of all nearnesses where an encoder answers; of a
+    text, the geometric mean of its tokens' probabilities, as the model gives them without a grammar."""
     prompt_tokens: int
     tokens: int
     """Generated, or scored."""

@@ -115,6 +115,11 @@ class Task:
         """The user's words of one example."""
         return self.prompt.user.format_map(example.fields)
 
+    def words(self, example: Example) -> str:
+        """The example's fields alone, in the order of the prompt: what an encoder reads, which nobody can ask."""
+        names = dict.fromkeys(name for _, name, _, _ in Formatter().parse(self.prompt.user) if name is not None)
+        return "\n".join(example.fields[name] for name in names)
+
 
 FORMS_OF: Mapping[Metric, tuple[type[Form], ...]] = {
     Metric.ACCURACY: (Labels,),

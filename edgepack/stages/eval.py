@@ -12,7 +12,7 @@ from edgepack.domain.evaluation import Energy, Evaluation, judge, measured
 from edgepack.domain.measurement import measured_weights
 from edgepack.domain.profile import Profile
 from edgepack.domain.progress import Progress
-from edgepack.domain.task import Example, Task
+from edgepack.domain.task import Example, Labels, Task
 from edgepack.domain.weights import Weights
 from edgepack.infra.answers import Answers, digest
 from edgepack.infra.energy import joules, read_energy
@@ -50,8 +50,8 @@ def evaluate(
     """Ask `weights` the first `limit` of the task's held-out examples, those kept from earlier left out.
 
     `home` is where answers are kept; `profile` says what power this machine takes where it has no counter; `fresh`
-    forgets earlier answers. Raises NothingFitsError for a task beyond such weights unless `force`, and what
-    `answer_each` raises.
+    forgets earlier answers. Encoders answer with the nearest label. Raises NothingFitsError for a task beyond such
+    weights unless `force`, and what `answer_each` or `nearest_each` raises.
     """
     from edgepack.engines.llamacpp import runtime
 
@@ -84,13 +84,12 @@ def _ask(
     weights: Weights, task: Task, examples: tuple[Example, ...], answers: Answers, threads: int, progress: Progress
 ) -> _Asked:
     from edgepack.engines.llamacpp import opened
-    from edgepack.engines.llamacpp_asking import task_prompt
 
     known = answers.all()
     reset_peak_memory()
     before = peak_memory()
     with opened(weights.path) as model, progress.bar("answers", len(examples), "answer") as bar:
-        prompts = [task_prompt(model, task, example) for example in examples]
+        prompts = _prompts(model, task, examples)
         missing = [prompt for prompt in dict.fromkeys(prompts) if digest(prompt) not in known]
         kept = sum(digest(prompt) in known for prompt in prompts)
         bar.advance(kept)
@@ -104,14 +103,31 @@ def _ask(
     )  # fmt: skip
 
 
+def _prompts(model: "OpenModel", task: Task, examples: tuple[Example, ...]) -> list[str]:
+    from edgepack.engines.llamacpp_asking import task_prompt
+
+    if _by_nearness(model, task):
+        return [task.words(example) for example in examples]
+    return [task_prompt(model, task, example) for example in examples]
+
+
+def _by_nearness(model: "OpenModel", task: Task) -> bool:
+    """Whether the weights give vectors, which lie near a label's or not."""
+    from edgepack.engines.llamacpp_embedding import embeds
+
+    return isinstance(task.form, Labels) and embeds(model)
+
+
 def _counted(model: "OpenModel", task: Task, prompts: list[str], threads: int) -> Iterator[Answered]:
     """Each answer with what the machine's counter says it took."""
     from edgepack.engines.llamacpp_asking import answer_each
+    from edgepack.engines.llamacpp_nearest import nearest_each
 
+    ask = nearest_each if _by_nearness(model, task) else answer_each
     big = big_cpus()
     before = read_energy()
     # More threads than big cores would wait for each other there: such a run is left to the scheduler.
-    for answered in answer_each(model, task, prompts, threads=threads, cpus=big if threads <= len(big) else None):
+    for answered in ask(model, task, prompts, threads=threads, cpus=big if threads <= len(big) else None):
         yield replace(answered, joules=joules(before, read_energy()))
         before = read_energy()
 

@@ -13,7 +13,7 @@ from edgepack.domain.measurement import Workload
 from edgepack.domain.progress import Silent
 from edgepack.domain.quant import Quant
 from edgepack.engines.llamacpp import describe, generate, measure, opened
-from edgepack.engines.llamacpp_embedding import embed, embed_each
+from edgepack.engines.llamacpp_embedding import embed, vectors_of
 from tests.fakes.checkpoints import Recipe, make_checkpoint
 from tests.fakes.tiny_gguf import write_tiny_gguf
 from tests.oracle.recipes.encoders import RECIPES
@@ -58,7 +58,7 @@ def test_a_decoder_that_embeds_forgets_each_text_before_the_next(tmp_path: Path,
     weights = converted(BY_NAME["Qwen3-Embedding-seeded"], tmp_path, vocabularies)
     assert describe(weights).embeds
     with opened(weights) as model:
-        vectors = embed_each(model, TEXTS, threads=2)
+        vectors = vectors_of(model, TEXTS, threads=2)
     assert vectors.shape == (4, 64)
     assert vectors[0] == pytest.approx(vectors[2], abs=1e-5)
     assert np.abs(vectors[0] - vectors[1]).max() > 1e-3
