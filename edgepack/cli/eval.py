@@ -24,13 +24,19 @@ _MOST_CLASSES = 12
 
 
 @click.command("eval")
-@click.argument("weights", type=click.Path(path_type=Path))
+@click.argument("weights", type=click.Path(path_type=Path), required=False)
 @click.option(
     "--task", metavar="T", shell_complete=complete_task,
     help="What to ask: a task's name, or its .toml file (docs/tasks.md).",
 )  # fmt: skip
 @click.option("--against", metavar="GGUF", type=click.Path(path_type=Path), help="Compare with these weights.")
 @click.option("--text", metavar="FILE", type=click.Path(path_type=Path), help="What both read, with --against.")
+@click.option(
+    "--route", metavar="SMALL,LARGE", help="Find which requests go up from one GGUF to another, or an address."
+)
+@click.option(
+    "--tolerance", type=click.FloatRange(0, 1), help="With --route: how far below LARGE is good enough; 0.005."
+)
 @click.option("--limit", type=click.IntRange(min=1), help="The first so many examples, or chunks of text, only.")
 @click.option("--threads", type=click.IntRange(1, 512), help="Default: one a big core.")
 @click.option("--profile", metavar="P", help="This machine: its watts, where no counter tells joules.")
@@ -41,10 +47,12 @@ _MOST_CLASSES = 12
 @click.pass_context
 def command(
     context: click.Context,
-    weights: Path,
+    weights: Path | None,
     task: str | None,
     against: Path | None,
     text: Path | None,
+    route: str | None,
+    tolerance: float | None,
     limit: int | None,
     threads: int | None,
     profile: str | None,
@@ -60,10 +68,20 @@ def command(
 
     With --against and --text it is compared with other weights of the same model instead: perplexity of both, and
     how far what they expect next is apart, as llama-perplexity has it.
+
+    With --route, in place of WEIGHTS, two models do the task: which threshold of confidence sends which requests up,
+    and what that gives and costs (docs/routing.md).
     """
-    _check(task, against, text, out)
+    _check(weights, task, against, text, route, tolerance, out)
     output = output_of(context)
-    if against and text:
+    if route:
+        kind, record, shown = _routed(
+            route, task or "", tolerance=tolerance, limit=limit, threads=threads, fresh=fresh, force=force,
+            output=output,
+        )  # fmt: skip
+    elif weights is None:
+        raise AssertionError("checked")
+    elif against and text:
         kind, record, shown = _compared(weights, against, text, limit=limit, threads=threads, output=output)
     else:
         kind, record, shown = _evaluated(
@@ -79,10 +97,26 @@ def command(
     if out:
         write_record(out, record)
         shown += f"\n\nwritten to {out}"
-    output.result("eval", {"weights": str(weights), "out": out and str(out), kind: record}, lambda: shown)
+    given = {"route": route} if route else {"weights": str(weights)}
+    output.result("eval", {**given, "out": out and str(out), kind: record}, lambda: shown)
 
 
-def _check(task: str | None, against: Path | None, text: Path | None, out: Path | None) -> None:
+def _check(
+    weights: Path | None,
+    task: str | None,
+    against: Path | None,
+    text: Path | None,
+    route: str | None,
+    tolerance: float | None,
+    out: Path | None,
+) -> None:
+    if (weights is None) == (route is None) or (route and against):
+        raise UsageError(
+            "eval: expected WEIGHTS, or --route SMALL,LARGE with --task, one of the two",
+            hint="give one GGUF, or two that a route shall lead between",
+        )
+    if tolerance is not None and route is None:
+        raise UsageError("--tolerance: nothing is routed", hint="give --route SMALL,LARGE, or leave it away")
     if (task is None) == (against is None):
         raise UsageError(
             "eval: expected --task, or --against with --text, one of the two",
@@ -131,6 +165,27 @@ def _evaluated(
         fresh=fresh, force=force,
     )  # fmt: skip
     return "evaluation", evaluation_json(found), shown_evaluation(found)
+
+
+def _routed(
+    route: str,
+    task: str,
+    *,
+    tolerance: float | None,
+    limit: int | None,
+    threads: int | None,
+    fresh: bool,
+    force: bool,
+    output: Output,
+) -> _Result:
+    from edgepack.cli.routing import routed, shown_routing
+    from edgepack.domain.routing_json import routing_json
+    from edgepack.infra.store import home
+    from edgepack.pipeline.routing import Asking
+
+    asking = Asking(home=home(), limit=limit, threads=threads, fresh=fresh, force=force)
+    found = routed(route, task, asking=asking, tolerance=tolerance, output=output)
+    return "routing", routing_json(found), shown_routing(found)
 
 
 def shown_evaluation(evaluation: "Evaluation") -> str:

@@ -24,6 +24,12 @@ class Answered:
     """From the same beginning to the end."""
     joules: float | None = None
     """What the machine's counter says for the time; None without one."""
+    log_probabilities: tuple[float, ...] | None = None
+    """Of each written token, the end left out, before a grammar; None where nobody noted them, and of labels. Tokens
+    after which a character is incomplete are not counted: llama-server tells nothing of them."""
+    margins: tuple[float, ...] | None = None
+    """How much likelier than the likeliest other token each was, as a difference of log-probabilities; below zero
+    where a grammar forbade the other."""
 
 
 def answered_json(answered: Answered) -> dict[str, object]:
@@ -42,4 +48,6 @@ def parse_answered(table: Table) -> Answered:
         first_token=table.number("first_token"),
         seconds=table.number("seconds"),
         joules=table.number_or_none("joules"),
+        log_probabilities=table.numbers_or_none("log_probabilities"),
+        margins=table.numbers_or_none("margins"),
     )

@@ -74,11 +74,11 @@ class Evaluation:
 
     @property
     def first_token(self) -> Times:
-        return _times([one.answered.first_token for one in self.judged])
+        return times_of([one.answered.first_token for one in self.judged])
 
     @property
     def seconds(self) -> Times:
-        return _times([one.answered.seconds for one in self.judged])
+        return times_of([one.answered.seconds for one in self.judged])
 
     @property
     def prompt_tokens(self) -> int:
@@ -145,6 +145,17 @@ def measured(task: Task, judged: Sequence[Judged]) -> dict[Metric, Estimate]:
     return {metric: _estimate(metric, judged) for metric in dict.fromkeys((task.metric, *_also(task)))}
 
 
+def quality_of(metric: Metric, judged: Sequence[Judged]) -> float:
+    """A metric's value alone, of answers that were judged by it."""
+    match metric:
+        case Metric.MACRO_F1:
+            return _macro([(one.example.answer, one.answered.text) for one in judged])
+        case Metric.FIELD_F1:
+            return metrics.field_f1([metrics.fields(one.example.answer, one.answered.text) for one in judged])
+        case Metric.ROUGE_L | Metric.EXACT_MATCH | Metric.ACCURACY:
+            return metrics.mean([one.score for one in judged])
+
+
 def _also(task: Task) -> tuple[Metric, ...]:
     match task.form:
         case Labels():
@@ -182,6 +193,7 @@ def _labels(judged: Sequence[Judged]) -> tuple[list[str], list[str]]:
     return _columns([(one.example.answer, one.answered.text) for one in judged])
 
 
-def _times(seconds: Sequence[float]) -> Times:
+def times_of(seconds: Sequence[float]) -> Times:
+    """Percentiles; zero of nothing."""
     ordered = sorted(seconds) or [0.0]
     return Times(median=metrics.quantile(ordered, 0.5), p95=metrics.quantile(ordered, 0.95))

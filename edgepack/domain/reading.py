@@ -80,6 +80,15 @@ class Table:
         value = self._taken(key)
         return None if value is None else self._checked_number(key, value, above)
 
+    def numbers_or_none(self, key: str) -> tuple[float, ...] | None:
+        """An array of finite numbers, or None where the key is absent."""
+        values = self._taken(key)
+        if values is None:
+            return None
+        if not isinstance(values, list):
+            self._wrong(key, "array of numbers", values)
+        return tuple(self._checked_number(f"{key}[{index}]", value, None) for index, value in enumerate(values))
+
     def flag(self, key: str, *, default: bool | None = None) -> bool:
         """true or false; `default` where the key is absent, if there is one."""
         value = self._taken(key)

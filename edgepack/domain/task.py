@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from hashlib import sha256
 from string import Formatter
@@ -119,6 +119,22 @@ class Task:
         """The example's fields alone, in the order of the prompt: what an encoder reads, which nobody can ask."""
         names = dict.fromkeys(name for _, name, _, _ in Formatter().parse(self.prompt.user) if name is not None)
         return "\n".join(example.fields[name] for name in names)
+
+    def turns(self, example: Example) -> list[tuple[str, str]]:
+        """Role and words of all that is said before the answer: the system text, the shown examples, the question."""
+        system = [("system", self.prompt.system)] if self.prompt.system else []
+        shown = [turn for one in self.shown for turn in (("user", self.asks(one)), ("assistant", one.answer))]
+        return [*system, *shown, ("user", self.asks(example))]
+
+    @property
+    def as_served(self) -> "Task":
+        """The same, as a server is asked it, which scores no labels: one is written, under a grammar of them all."""
+        if not isinstance(self.form, Labels):
+            return self
+        rules = " | ".join(json.dumps(label, ensure_ascii=False) for label in self.form.labels)
+        # A token is a byte or more, but for a blank that some vocabularies begin with.
+        longest = max(len(label.encode()) for label in self.form.labels)
+        return replace(self, form=Grammar(gbnf=f"root ::= {rules}"), max_tokens=longest + 2)
 
 
 FORMS_OF: Mapping[Metric, tuple[type[Form], ...]] = {

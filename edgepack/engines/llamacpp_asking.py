@@ -2,6 +2,7 @@
 
 import ctypes
 import math
+from codecs import getincrementaldecoder
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from datetime import UTC, datetime
@@ -23,6 +24,8 @@ _TOGETHER = 31
 """Labels that are scored in one pass."""
 _LEAST = 256
 """Tokens of a context: llama.cpp aborts where a batch, which is no longer, has fewer than there are texts."""
+_DIGITS = 6
+"""Of what is noted of a token; logits are float32."""
 # Some templates write the date; answers shall not depend on the day.
 _DAY = datetime(2025, 1, 1, tzinfo=UTC)
 
@@ -32,13 +35,7 @@ def task_prompt(model: OpenModel, task: Task, example: Example) -> str:
 
     A model without a template gets paragraphs.
     """
-    system = [ChatMessage(role="system", content=task.prompt.system)] if task.prompt.system else []
-    shown = [
-        ChatMessage(role=role, content=content)
-        for one in task.shown
-        for role, content in (("user", task.asks(one)), ("assistant", one.answer))
-    ]
-    messages = [*system, *shown, ChatMessage(role="user", content=task.asks(example))]
+    messages = [ChatMessage(role=role, content=content) for role, content in task.turns(example)]
     if has_chat_template(model):
         return chat_prompt_of(model, messages, now=_DAY)
     return "\n\n".join(message.content for message in messages) + "\n\n"
@@ -95,7 +92,7 @@ def _write(
     began = perf_counter()
     _read(model, handle, prompt)
     first = perf_counter() - began
-    said, count, whole, total = bytearray(), 0, False, 0.0
+    noted, count, whole = _Noted(), 0, False
     token = (ctypes.c_int32 * 1)()
     while True:
         logits = _logits(model, handle, -1)
@@ -105,17 +102,38 @@ def _write(
             break
         if count == most:
             break
-        total += _log_probability(logits, chosen)
+        noted.add(logits, chosen, piece(model, chosen))
         if constraint:
             constraint.accept(chosen)
-        said += piece(model, chosen)
         count += 1
         token[0] = chosen
         decode(native, handle, token, 1)
+    seconds = perf_counter() - began
     return Answered(
-        text=said.decode(errors="replace"), whole=whole, confidence=math.exp(total / max(count, 1)),
-        prompt_tokens=len(prompt), tokens=count, first_token=first, seconds=perf_counter() - began,
+        text=noted.text, whole=whole, confidence=math.exp(noted.total / max(count, 1)), prompt_tokens=len(prompt),
+        tokens=count, first_token=first, seconds=seconds, log_probabilities=tuple(noted.log_probabilities),
+        margins=tuple(noted.margins),
     )  # fmt: skip
+
+
+class _Noted:
+    """A text in the making, and how sure the model is of each of its tokens."""
+
+    def __init__(self) -> None:
+        self.text, self.total = "", 0.0
+        self.log_probabilities: list[float] = []
+        self.margins: list[float] = []
+        self._decoder = getincrementaldecoder("utf-8")(errors="replace")
+
+    def add(self, logits: Logits, token: int, said: bytes) -> None:
+        log_probability = _log_probability(logits, token)
+        self.total += log_probability
+        self.text += self._decoder.decode(said)
+        if self._decoder.getstate()[0]:
+            return  # in the middle of a character
+        other = max(logits[:token].max(initial=-np.inf), logits[token + 1 :].max(initial=-np.inf))
+        self.log_probabilities.append(round(log_probability, _DIGITS))
+        self.margins.append(round(float(logits[token] - other), _DIGITS))
 
 
 def _score_each(

@@ -46,12 +46,14 @@ def evaluate(
     profile: Profile | None = None,
     fresh: bool = False,
     force: bool = False,
+    noted: bool = False,
 ) -> Evaluation:
     """Ask `weights` the first `limit` of the task's held-out examples, those kept from earlier left out.
 
     `home` is where answers are kept; `profile` says what power this machine takes where it has no counter; `fresh`
-    forgets earlier answers. Encoders answer with the nearest label. Raises NothingFitsError for a task beyond such
-    weights unless `force`, and what `answer_each` or `nearest_each` raises.
+    forgets earlier answers, `noted` those that came without their tokens' probabilities. Encoders answer with the
+    nearest label. Raises NothingFitsError for a task beyond such weights unless `force`, and what `answer_each` or
+    `nearest_each` raises.
     """
     from edgepack.engines.llamacpp import runtime
 
@@ -63,7 +65,12 @@ def evaluate(
     if fresh:
         answers.forget()
     progress.step(f"ask {weights.name} {len(examples)} examples of {task.name}")
-    asked = _ask(weights, task, examples, answers, threads, progress)
+    known = {
+        prompt: answered
+        for prompt, answered in answers.all().items()
+        if answered.log_probabilities is not None or not noted
+    }
+    asked = _ask(weights, task, examples, answers, known, threads, progress)
     judged = tuple(judge(task, *pair) for pair in zip(examples, asked.answers, strict=True))
     return Evaluation(
         date=datetime.now(UTC).replace(microsecond=0), weights=measured_weights(weights), task=task, runtime=library,
@@ -81,11 +88,16 @@ def _refuse_beyond(weights: Weights, task: Task, *, force: bool) -> None:
 
 
 def _ask(
-    weights: Weights, task: Task, examples: tuple[Example, ...], answers: Answers, threads: int, progress: Progress
+    weights: Weights,
+    task: Task,
+    examples: tuple[Example, ...],
+    answers: Answers,
+    known: dict[str, Answered],
+    threads: int,
+    progress: Progress,
 ) -> _Asked:
     from edgepack.engines.llamacpp import opened
 
-    known = answers.all()
     reset_peak_memory()
     before = peak_memory()
     with opened(weights.path) as model, progress.bar("answers", len(examples), "answer") as bar:

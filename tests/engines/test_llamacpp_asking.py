@@ -192,3 +192,26 @@ def test_what_does_not_fit_the_context_or_writes_nothing_is_refused(tmp_path: Pa
             ask(write_tiny_gguf(tmp_path / "tiny.gguf"), form, "x" * 300)
     with pytest.raises(BadInputError, match="an encoder"):
         ask(write_tiny_gguf(tmp_path / "encoder.gguf", causal=False), FreeText(), "x")
+
+
+def test_each_token_of_a_text_says_how_sure_the_model_was(tmp_path: Path) -> None:
+    """Their mean is the confidence's; a margin is over the likeliest other, below zero where a grammar chose."""
+    tiny = write_tiny_gguf(tmp_path / "tiny.gguf")
+    (said,) = ask(tiny, Grammar(gbnf='root ::= "the cat" [abc]'), "a cat")
+    assert said.log_probabilities is not None
+    assert said.margins is not None
+    assert len(said.log_probabilities) == len(said.margins) == said.tokens
+    assert np.exp(np.mean(said.log_probabilities)) == pytest.approx(said.confidence, rel=1e-4)
+    assert min(said.margins) < 0
+    (free,) = ask(tiny, FreeText(), "a cat", max_tokens=6)
+    assert free.margins is not None
+    assert min(free.margins) >= 0  # greedy
+    assert max(free.log_probabilities or (1,)) <= 0
+
+
+def test_a_token_in_the_middle_of_a_character_is_not_counted(tmp_path: Path) -> None:
+    """Of the two bytes of é, each a token here, llama-server tells the second one's only."""
+    tiny = write_tiny_gguf(tmp_path / "tiny.gguf")
+    (said,) = ask(tiny, Grammar(gbnf='root ::= "a" "\\u00e9" "b"'), "a cat")
+    assert said.text.strip() == "aéb"
+    assert said.tokens - len(said.log_probabilities or ()) == 1
