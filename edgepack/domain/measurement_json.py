@@ -50,9 +50,9 @@ def parse_measurement(table: Mapping[str, object], *, subject: str = "measuremen
     if top.text("schema") != SCHEMA:
         top.fail("schema", f"expected {SCHEMA}, got {top.text('schema')}")
     measurement = Measurement(
-        date=_date(top),
-        weights=_weights(top.table("weights")),
-        runtime=_runtime(top.table("runtime")),
+        date=read_date(top),
+        weights=read_weights(top.table("weights")),
+        runtime=read_runtime(top.table("runtime")),
         conditions=_conditions(top.table("conditions")),
         workload=_workload(top.table("workload")),
         threads=top.whole("threads", least=1),
@@ -137,7 +137,7 @@ def _sample(table: Table) -> Sample:
     return sample
 
 
-def _weights(table: Table) -> MeasuredWeights:
+def read_weights(table: Table) -> MeasuredWeights:
     weights = MeasuredWeights(
         name=table.text("name"), sha256=table.text("sha256"), size=table.whole("size"),
         quant=table.text_or_none("quant"), architecture=table.text("architecture"),
@@ -148,7 +148,7 @@ def _weights(table: Table) -> MeasuredWeights:
     return weights
 
 
-def _runtime(table: Table) -> Runtime:
+def read_runtime(table: Table) -> Runtime:
     runtime = Runtime(
         name=table.text("name"), version=table.text("version"), build=table.text("build"),
         system_info=table.text("system_info"),
@@ -197,7 +197,7 @@ def _cpus(table: Table) -> tuple[int, ...] | None:
     return tuple(int(part) for part in text.split(","))
 
 
-def _date(table: Table) -> datetime:
+def read_date(table: Table) -> datetime:
     text = table.text("date")
     try:
         date = datetime.fromisoformat(text)

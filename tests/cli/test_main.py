@@ -12,7 +12,18 @@ from edgepack import __version__
 from edgepack.cli.main import VERBS, edgepack, run
 from edgepack.domain.errors import ExitCode
 
-HEAVY = ("numpy", "gguf", "llama_cpp", "huggingface_hub", "tokenizers", "sentencepiece", "tqdm", "yaml", "jinja2")
+HEAVY = (
+    "numpy",
+    "gguf",
+    "llama_cpp",
+    "huggingface_hub",
+    "tokenizers",
+    "sentencepiece",
+    "tqdm",
+    "yaml",
+    "jinja2",
+    "vl_convert",
+)
 
 
 def test_help_lists_every_verb(capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,7 @@
 import random
 from collections.abc import Mapping
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 from edgepack.domain.bundle import (
@@ -18,8 +19,10 @@ from edgepack.domain.bundle import (
     Provenance,
     RuntimeFlags,
 )
+from edgepack.domain.profile import profile_toml
 from edgepack.domain.progress import Silent
 from edgepack.domain.quant import Quant
+from edgepack.infra.library import load_profile
 from edgepack.stages.bundle import Bundle, BundleContents, write_bundle
 
 FACTS = BundleFacts(
@@ -100,3 +103,19 @@ def make_bundle(
 def with_prompt(prompt: str) -> BundleFacts:
     """The facts, with another sample prompt."""
     return replace(FACTS, sample_prompt=prompt)
+
+
+def report_bundle(directory: Path, evidence: Mapping[str, bytes], format: Format = Format.DIR) -> Path:
+    """A bundle of a profile that edgepack knows, with this evidence."""
+    profile = load_profile("rpi5-8gb")
+    digest = sha256(profile_toml(profile).encode()).hexdigest()
+    sizes = (("compute", 71), ("kv_cache", 24), ("runtime", 44), ("weights", 336))
+    facts = replace(
+        FACTS,
+        model=replace(FACTS.model, name="Qwen2.5-0.5B-Instruct", origin="Qwen/Qwen2.5-0.5B-Instruct"),
+        profile=ProfileRef(name=profile.name, digest=digest),
+        plan=PredictedMemory(parts=tuple((name, mib << 20) for name, mib in sizes)),
+    )
+    name = facts.name + (".tar" if format is Format.TAR else "")
+    made = contents(directory, facts=facts, evidence=evidence)
+    return write_bundle(made, destination=directory / "out" / name, format=format, progress=Silent()).path

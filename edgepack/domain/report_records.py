@@ -1,0 +1,197 @@
+"""What a report reads beside evaluations: trials, routing, gates and tuning of a bundle's evidence. It judges none.
+
+Keys that nobody here needs are left alone: whoever writes the records may say more.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from edgepack.domain.evaluation import Met, Times
+from edgepack.domain.metrics import Estimate
+from edgepack.domain.reading import Table
+from edgepack.domain.report_evaluation import read_estimate, read_target, read_times, record_table
+
+TRIALS = "edgepack.trials/1"
+ROUTING = "edgepack.routing/1"
+GATES = "edgepack.gates/1"
+TUNING = "edgepack.tuning/1"
+_HINT = "make the bundle again with `edgepack build`"
+
+
+class Role(StrEnum):
+    """What became of a candidate."""
+
+    CHOSEN = "chosen"
+    SMALLER = "smaller"
+    """One size down from the chosen one."""
+    LARGER = "larger"
+    """One size up."""
+    TRIED = "tried"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Trial:
+    """One candidate of a search, and what it gave. None: nobody saw it."""
+
+    model: str
+    origin: str
+    quant: str | None
+    parameters: int
+    size: int
+    """Bytes of the weights."""
+    role: Role
+    quality: Estimate | None
+    first_token: Times | None
+    decode: float | None
+    answer: Times | None
+    memory: int | None
+    predicted_memory: int | None
+    joules_per_answer: float | None
+    targets: tuple[Met, ...]
+    passed: bool
+    skipped: str | None
+    """Why it was not asked."""
+
+    @property
+    def title(self) -> str:
+        return f"{self.model} {self.quant}" if self.quant else self.model
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Trials:
+    """A search for the smallest candidate that does a task well enough."""
+
+    task: str
+    """The task's title."""
+    digest: str | None
+    """Of the task, as evaluations name it."""
+    metric: str
+    stopped: str
+    """Why the search ended."""
+    tried: tuple[Trial, ...]
+
+    def of(self, role: Role) -> Trial | None:
+        """The first with that role, if there is one."""
+        return next((trial for trial in self.tried if trial.role is role), None)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RoutePoint:
+    """What one threshold gives."""
+
+    threshold: float
+    sent_up: float
+    """Share of the requests that the larger model answers."""
+    quality: float
+    cost: float
+    """As a share of what the larger model alone costs."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RouteCurve:
+    """Quality against cost, threshold by threshold."""
+
+    task: str
+    metric: str
+    small: str
+    large: str
+    points: tuple[RoutePoint, ...]
+    chosen: int
+    """Which of the points the bundle runs at."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SeenGate:
+    """One comparison of weights with their checkpoint."""
+
+    kind: str
+    checked: int
+    different: tuple[str, ...]
+    passed: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SeenTuning:
+    """What a search for flags found, in the words of its record."""
+
+    summary: str
+    machine: str
+
+
+def parse_trials(text: str, *, subject: str) -> Trials:
+    """Raises BadInputError that names the place."""
+    top = record_table(text, TRIALS, subject=subject, hint=_HINT)
+    task = top.table("task")
+    return Trials(
+        task=task.text_or_none("title") or task.text("name"), digest=task.text_or_none("digest"),
+        metric=task.text("metric"), stopped=top.text("stopped"),
+        tried=tuple(_trial(one) for one in top.tables("tried", least=1)),
+    )  # fmt: skip
+
+
+def parse_routing(text: str, *, subject: str) -> RouteCurve:
+    """Raises BadInputError that names the place."""
+    top = record_table(text, ROUTING, subject=subject, hint=_HINT)
+    task = top.table("task")
+    points = tuple(_point(one) for one in top.tables("curve", least=1))
+    chosen = top.whole("chosen")
+    if chosen >= len(points):
+        top.fail("chosen", f"expected less than {len(points)}, got {chosen}")
+    return RouteCurve(
+        task=task.text_or_none("title") or task.text("name"), metric=task.text("metric"),
+        small=_named(top.table("small")), large=_named(top.table("large")), points=points, chosen=chosen,
+    )  # fmt: skip
+
+
+def parse_gates(text: str, *, subject: str) -> tuple[SeenGate, ...]:
+    """Raises BadInputError that names the place."""
+    return tuple(_gate(one) for one in record_table(text, GATES, subject=subject, hint=_HINT).tables("gates"))
+
+
+def parse_tuning(text: str, *, subject: str) -> SeenTuning:
+    """Raises BadInputError that names the place."""
+    top = record_table(text, TUNING, subject=subject, hint="make it again with `edgepack tune --out`")
+    return SeenTuning(summary=top.text("summary"), machine=top.table("on").text_or_none("machine") or "a device")
+
+
+def _trial(table: Table) -> Trial:
+    quality, first, answer = (table.table_or_none(key) for key in ("quality", "first_token", "answer"))
+    return Trial(
+        model=table.text("model"),
+        origin=table.text("origin"),
+        quant=table.text_or_none("quant"),
+        parameters=table.whole("parameters"),
+        size=table.whole("size"),
+        role=table.choice("role", Role),
+        quality=read_estimate(quality) if quality else None,
+        first_token=read_times(first) if first else None,
+        decode=table.number_or_none("decode"),
+        answer=read_times(answer) if answer else None,
+        memory=table.whole_or_none("memory"),
+        predicted_memory=table.whole_or_none("predicted_memory"),
+        joules_per_answer=table.number_or_none("joules_per_answer"),
+        targets=tuple(read_target(one) for one in table.tables("targets")),
+        passed=table.flag("passed", default=False),
+        skipped=table.text_or_none("skipped"),
+    )
+
+
+def _point(table: Table) -> RoutePoint:
+    return RoutePoint(
+        threshold=table.number("threshold"), sent_up=table.number("sent_up"), quality=table.number("quality"),
+        cost=table.number("cost"),
+    )  # fmt: skip
+
+
+def _named(table: Table) -> str:
+    """A model by whatever the record calls it."""
+    name = next((found for key in ("model", "name", "address") if (found := table.text_or_none(key))), None)
+    quant = table.text_or_none("quant")
+    return " ".join(part for part in (name or "unnamed", quant) if part)
+
+
+def _gate(table: Table) -> SeenGate:
+    return SeenGate(
+        kind=table.text("kind"), checked=table.whole("checked"), different=table.texts("different"),
+        passed=table.flag("passed"),
+    )  # fmt: skip

@@ -1,0 +1,113 @@
+"""Why one may believe a bundle: gates, routing, where everything is from, under which licences."""
+
+from edgepack.domain.bundle import LicenceName, Manifest
+from edgepack.domain.report import SeenBundle
+from edgepack.domain.report_evaluation import SeenEvaluation
+from edgepack.domain.report_records import RouteCurve, SeenGate
+from edgepack.report import words
+from edgepack.report.chart_routing import routing_chart
+from edgepack.report.view import Cell, Code, Facts, Mark, Section, table
+
+_MOST_DIFFERENT = 3
+
+
+def gates_section(gates: tuple[SeenGate, ...]) -> Section:
+    failed = [gate for gate in gates if not gate.passed]
+    return Section(
+        name="gates", title="Gates",
+        lead="What the weights must have in common with the checkpoint that they are of. "
+        + ("All passed." if not failed else f"{len(failed)} of {len(gates)} failed, and the bundle was forced."),
+        blocks=(table(
+            "What was compared", ("Gate", "", "What differs", "Compared", "Different"),
+            [_gate(gate) for gate in gates], words=3,
+        ),),
+    )  # fmt: skip
+
+
+def routing_section(curve: RouteCurve) -> Section:
+    point, metric = curve.points[curve.chosen], words.metric(curve.metric)
+    return Section(
+        name="routing", title="Routing between two models",
+        lead=f"{words.shortened(curve.small, 60)} answers first; what it is not sure of goes to "
+        f"{words.shortened(curve.large, 60)}: "
+        f"{words.share(point.sent_up)} of the requests, {words.share(point.quality)} {metric}, "
+        f"{words.share(point.cost)} of the cost.",
+        blocks=(routing_chart(curve, metric),),
+    )  # fmt: skip
+
+
+def provenance_section(bundle: SeenBundle) -> Section:
+    manifest = bundle.manifest
+    return Section(
+        name="provenance", title="Provenance and licences",
+        lead="Every byte was compared with the bundle's digests when this page was made.",
+        blocks=(Facts(rows=tuple(_origins(bundle))), table(
+            "Licence texts in the bundle", ("File", "sha256", "Size"),
+            [
+                (Code(text=file.path), Code(text=file.sha256), words.size(file.size))
+                for file in manifest.files
+                if file.path in manifest.licences
+            ],
+            words=2, folded=True,
+        )),
+    )  # fmt: skip
+
+
+def weights_section(evaluations: tuple[SeenEvaluation, ...]) -> Section:
+    """Where there is no bundle: which files were asked."""
+    return Section(
+        name="provenance", title="Which weights", lead="Evaluations name their weights by digest.",
+        blocks=(table(
+            "Weights", ("Name", "sha256", "Parameters", "Size"),
+            [
+                (one.weights.name, Code(text=one.weights.sha256), words.parameters(one.weights.parameters),
+                 words.size(one.weights.size))
+                for one in evaluations
+            ],
+            words=2,
+        ),),
+    )  # fmt: skip
+
+
+def _gate(gate: SeenGate) -> tuple[Cell, ...]:
+    first = "; ".join(words.shortened(one, 100) for one in gate.different[:_MOST_DIFFERENT])
+    more = len(gate.different) - _MOST_DIFFERENT
+    return (
+        gate.kind.replace("-", " "), Mark(text="passed" if gate.passed else "failed", good=gate.passed),
+        Code(text=first + (f"; and {more} more" if more > 0 else "")) if first else "",
+        f"{gate.checked:,}", f"{len(gate.different):,}",
+    )  # fmt: skip
+
+
+def _origins(bundle: SeenBundle) -> list[tuple[str, Cell]]:
+    manifest = bundle.manifest
+    facts, model, made = manifest.facts, manifest.facts.model, manifest.facts.provenance
+    rows: list[tuple[str, Cell | None]] = [
+        ("Model", f"{model.name}, {model.architecture}, {words.parameters(model.parameters)}"),
+        ("Licence", _licence(model.licence)),
+        ("Origin", Code(text=model.origin)),
+        ("Revision", Code(text=model.revision) if model.revision else None),
+        ("Checkpoint", Code(text=facts.checkpoint) if facts.checkpoint else None),
+        ("Adapter", f"{facts.adapter.name}, {_licence(facts.adapter.licence)}" if facts.adapter else None),
+        ("Quantization", facts.quantization or "as delivered"),
+        ("Weights", Code(text=manifest.weights.sha256)),
+        ("Profile", f"{facts.profile.name}"),
+        ("Context", f"{facts.flags.context:,} tokens, {words.count(facts.flags.threads, 'thread')}"),
+        ("Runtime", _runtime(manifest)),
+        ("Made by", f"edgepack {made.edgepack}, converter {made.converter}"),
+        ("llama.cpp", f"{made.llama_cpp.name} {made.llama_cpp.version}"),
+        ("Payload", Code(text=bundle.payload_digest)),
+        ("Size", f"{words.size(bundle.size)} in {len(manifest.files):,} files"),
+    ]
+    return [(name, value) for name, value in rows if value]
+
+
+def _runtime(manifest: Manifest) -> str:
+    native = manifest.facts.native
+    return f"{native.target}, from {native.origin}" if native else "the device's own"
+
+
+def _licence(licence: LicenceName) -> str:
+    if licence.name and licence.spdx and licence.name != licence.spdx:
+        return f"{licence.name} ({licence.spdx})"
+    return licence.spdx or licence.name or "nobody said"

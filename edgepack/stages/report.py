@@ -1,0 +1,145 @@
+"""Reads a bundle and evaluations for a report, and writes its page; it measures nothing and asks no model."""
+
+import os
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import TypeVar
+
+from edgepack import __version__
+from edgepack.domain.bundle import EVIDENCE
+from edgepack.domain.errors import BadInputError, UsageError
+from edgepack.domain.measurement import Measurement
+from edgepack.domain.measurement_json import parse_measurement
+from edgepack.domain.progress import Progress
+from edgepack.domain.report import Report, SeenBundle
+from edgepack.domain.report_evaluation import SeenEvaluation, parse_evaluation, record_values
+from edgepack.domain.report_records import parse_gates, parse_routing, parse_trials, parse_tuning
+from edgepack.formats.checking import check
+from edgepack.formats.opening import file_in, open_bundle, read_small
+from edgepack.formats.reader import BundleReader
+
+_MOST_EVALUATIONS = 64
+_MOST_BYTES = 64 << 20
+"""Of an evaluation's file: a hundred thousand answers."""
+Record = TypeVar("Record")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Written:
+    """A page on disk."""
+
+    path: Path
+    size: int
+    sha256: str
+    report: Report
+
+
+def read_report(sources: Sequence[Path], progress: Progress) -> Report:
+    """A bundle, or evaluations, or both: at most one bundle, whose every byte is checked first.
+
+    Raises UsageError for two bundles and for evaluations of several tasks, BadInputError where a record is not
+    what it says, VerificationError where the bundle is not.
+    """
+    bundles = [path for path in sources if not _is_record(path)]
+    records = [path for path in sources if _is_record(path)]
+    if len(bundles) > 1:
+        raise UsageError(
+            f"report: {bundles[0]} and {bundles[1]}: a page is about one bundle",
+            hint="write a page for each, or compare their evaluations",
+        )
+    if len(records) > _MOST_EVALUATIONS:
+        raise UsageError(f"report: {len(records)} evaluations on one page", hint=f"take {_MOST_EVALUATIONS} or fewer")
+    evaluations = tuple(parse_evaluation(_text(path), subject=str(path)) for path in records)
+    report = _bundled(bundles[0], evaluations, progress) if bundles else _alone(evaluations)
+    _refuse_several_tasks(report)
+    return report
+
+
+def write_page(report: Report, out: Path, progress: Progress) -> Written:
+    """All of the page or nothing."""
+    from edgepack.report.page import page_html
+
+    progress.step("drawing the page")
+    page = page_html(report).encode()
+    partial = out.with_name(f".{out.name}.{os.getpid()}.part")
+    try:
+        partial.write_bytes(page)
+        partial.replace(out)
+    finally:
+        partial.unlink(missing_ok=True)
+    return Written(path=out, size=len(page), sha256=sha256(page).hexdigest(), report=report)
+
+
+def _is_record(path: Path) -> bool:
+    return path.suffix == ".json" and not path.is_dir()
+
+
+def _text(path: Path) -> str:
+    hint = "name a record that `edgepack eval --out` wrote"
+    try:
+        if path.stat().st_size > _MOST_BYTES:
+            raise BadInputError(f"{path}: more than {_MOST_BYTES >> 20} MiB", hint=hint)
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise BadInputError(f"{path}: {error.strerror}", hint=hint) from error
+    except UnicodeDecodeError as error:
+        raise BadInputError(f"{path}: not UTF-8", hint=hint) from error
+
+
+def _alone(evaluations: tuple[SeenEvaluation, ...]) -> Report:
+    return Report(
+        edgepack=__version__, bundle=None, measurement=None, evaluations=evaluations, evaluated=True, trials=None,
+        routing=None, gates=None, tuning=None,
+    )  # fmt: skip
+
+
+def _bundled(path: Path, beside: tuple[SeenEvaluation, ...], progress: Progress) -> Report:
+    with closing(open_bundle(path)) as reader:
+        progress.step(f"checking every byte of {path}")
+        with progress.bar("check", sum(member.size for member in reader.members), "B") as bar:
+            checked = check(reader, bar)
+        weights = checked.manifest.weights.sha256
+        own = _evidence(reader, "evaluation.json", parse_evaluation)
+        mine = [one for one in beside if one.weights.sha256 == weights]
+        # An evaluation of the bundle's own weights is the bundle's, wherever it lies.
+        subject = own or next(iter(mine), None)
+        others = tuple(one for one in beside if one is not subject)
+        return Report(
+            edgepack=__version__,
+            bundle=SeenBundle(manifest=checked.manifest, payload_digest=checked.payload_digest, size=checked.size),
+            measurement=_evidence(reader, "measurement.json", _measurement),
+            evaluations=((subject,) if subject else ()) + others,
+            evaluated=subject is not None,
+            trials=_evidence(reader, "trials.json", parse_trials),
+            routing=_evidence(reader, "routing.json", parse_routing),
+            gates=_evidence(reader, "gates.json", parse_gates),
+            tuning=_evidence(reader, "tuning.json", parse_tuning),
+        )
+
+
+def _evidence(reader: BundleReader, name: str, parse: Callable[..., Record]) -> Record | None:
+    """A record of the bundle's evidence; None where there is none of that name."""
+    path = f"{EVIDENCE}/{name}"
+    if file_in(reader, path) is None:
+        return None
+    return parse(read_small(reader, path).decode("utf-8", errors="replace"), subject=path)
+
+
+def _measurement(text: str, *, subject: str) -> Measurement:
+    hint = "measure it again with `edgepack bench`"
+    return parse_measurement(record_values(text, subject=subject, hint=hint), subject=subject)
+
+
+def _refuse_several_tasks(report: Report) -> None:
+    """Qualities of different tasks do not stand on one axis."""
+    asked = {(one.task.digest, one.task.metric.value): one.task.title for one in report.evaluations}
+    if report.trials and report.trials.digest:
+        asked[report.trials.digest, report.trials.metric] = report.trials.task
+    if len(asked) > 1:
+        one, other, *_ = asked.values()
+        raise UsageError(
+            f"report: evaluations of different tasks: {one!r} and {other!r}", hint="write a page for each task"
+        )

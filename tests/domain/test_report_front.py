@@ -1,0 +1,59 @@
+"""The front: who is beaten, in which unit, and that a search and evaluations stand on one chart."""
+
+import json
+from dataclasses import replace
+
+from edgepack.domain.report_evaluation import parse_evaluation
+from edgepack.domain.report_front import Front, front
+from edgepack.domain.report_records import Role, parse_trials
+from tests.fakes.reports import evaluation, evaluation_text, task, trials_values
+
+TRIALS = parse_trials(json.dumps(trials_values(task())), subject="trials.json")
+SEEN = [
+    parse_evaluation(
+        evaluation_text(evaluation(task(), quant=quant, right=right, size=size, speed=speed)), subject="x"
+    )
+    for quant, right, size, speed in (("Q4_0", 0.9, 400, 1), ("Q8_0", 0.95, 700, 0.7), ("Q2_K", 0.5, 500, 0.5))
+]
+
+
+def test_a_search_has_those_that_were_asked_the_smallest_first() -> None:
+    """The one that was not asked has no place; only what is worse in all three is beaten."""
+    found = front(TRIALS, [], chosen=False)
+    sizes = [one.size for one in found.contestants]
+    assert sizes == sorted(sizes)
+    assert [(one.title, one.beaten) for one in found.contestants] == [
+        ("Tiny 135M Q8_0", False), ("Tiny 360M Q4_0", False), ("Tiny 0.5B Q4_0", False), ("Tiny 0.6B Q4_K_M", True),
+        ("Tiny 1B Q4_K_M", False),
+    ]  # fmt: skip
+    assert found.writing
+
+
+def test_nothing_beats_its_equal() -> None:
+    one = front(TRIALS, [], chosen=False).contestants[0]
+    twins = Front(contestants=(one, replace(one, title="twin")), writing=True)
+    again = front(replace(TRIALS, tried=(TRIALS.tried[0], replace(TRIALS.tried[0], model="twin"))), [], chosen=False)
+    assert len(twins.edge) == 2
+    assert not any(each.beaten for each in again.contestants)
+
+
+def test_labels_are_not_written_so_speed_is_in_answers() -> None:
+    found = front(None, SEEN, chosen=False)
+    assert not found.writing
+    assert [found.speed(one) for one in found.contestants] == [1 / one.seconds for one in found.contestants]
+    assert [one.title for one in found.contestants if one.beaten] == ["tiny Q2_K"]
+
+
+def test_a_bundle_without_trials_is_what_was_chosen() -> None:
+    assert [one.role for one in front(None, SEEN, chosen=True).contestants] == [Role.CHOSEN, Role.TRIED, Role.TRIED]
+
+
+def test_the_bundles_own_evaluation_is_among_its_trials_already() -> None:
+    found = front(TRIALS, SEEN, chosen=True)
+    assert len(found.contestants) == 5 + 2
+    assert [one.title for one in found.contestants if one.role is Role.CHOSEN] == ["Tiny 0.5B Q4_0"]
+
+
+def test_the_edge_is_what_nothing_is_both_better_and_quicker_than() -> None:
+    edge = front(TRIALS, [], chosen=False).edge
+    assert [one.title for one in edge] == ["Tiny 1B Q4_K_M", "Tiny 0.5B Q4_0", "Tiny 360M Q4_0", "Tiny 135M Q8_0"]

@@ -1,0 +1,104 @@
+"""Records read back for a report: what their writers wrote, with gaps, and with mistakes that name their place."""
+
+import json
+
+import pytest
+
+from edgepack.domain.errors import BadInputError
+from edgepack.domain.evaluation import Evaluation
+from edgepack.domain.report_evaluation import SeenEvaluation, parse_evaluation
+from edgepack.domain.report_records import Role, parse_gates, parse_routing, parse_trials
+from tests.fakes.reports import evaluation, evaluation_text, gates_text, routing_values, task, trials_values
+
+
+@pytest.fixture(scope="module")
+def written() -> Evaluation:
+    return evaluation(task())
+
+
+@pytest.fixture(scope="module")
+def seen(written: Evaluation) -> SeenEvaluation:
+    return parse_evaluation(evaluation_text(written), subject="seen.json")
+
+
+def test_an_evaluation_comes_back_as_it_was_written(written: Evaluation, seen: SeenEvaluation) -> None:
+    assert (seen.quality, seen.targets) == (written.quality, written.targets)
+    assert (seen.first_token, seen.seconds) == (written.first_token, written.seconds)
+    assert (seen.weights, seen.runtime, seen.date) == (written.weights, written.runtime, written.date)
+    assert [one.answered for one in seen.answers] == [one.answered for one in written.judged]
+    confusion = seen.confusion
+    assert confusion
+    assert (confusion.of, confusion.labels, confusion.rows) == (None, *written.confusion)
+
+
+def test_the_worst_answers_are_wrong_and_the_most_confident_first(seen: SeenEvaluation) -> None:
+    confidences = [one.answered.confidence for one in seen.worst]
+    assert len(confidences) == sum(one.score < 1 for one in seen.answers) > 1
+    assert confidences == sorted(confidences, reverse=True)
+
+
+def test_json_answers_are_compared_by_the_first_field_that_all_right_ones_have(written: Evaluation) -> None:
+    """What is no object, or has no such field, said nothing."""
+    record = json.loads(evaluation_text(written))
+    record["confusion"] = {"labels": [], "rows": []}
+    record["answers"] = record["answers"][:4]
+    texts = ('{"intent": "on"}', '{"intent": "off"}', "[1]", "not JSON")
+    for answer, wanted, said in zip(record["answers"], ("on", "on", "off", "off"), texts, strict=True):
+        answer["wanted"], answer["text"] = json.dumps({"value": 7, "intent": wanted}), said
+    confusion = parse_evaluation(json.dumps(record), subject="x").confusion
+    assert confusion
+    assert (confusion.of, confusion.labels) == ("intent", ("nothing", "off", "on"))
+    assert confusion.rows == ((0, 0, 0), (2, 0, 0), (0, 1, 1))
+
+
+def test_trials_know_their_roles_and_their_gaps() -> None:
+    trials = parse_trials(json.dumps(trials_values(task())), subject="trials.json")
+    assert [trials.of(role) and trials.of(role).title for role in (Role.SMALLER, Role.CHOSEN, Role.LARGER)] == [  # type: ignore[union-attr]
+        "Tiny 360M Q4_0", "Tiny 0.5B Q4_0", "Tiny 1B Q4_K_M",
+    ]  # fmt: skip
+    last = trials.tried[-1]
+    assert (last.quality, last.decode, last.memory) == (None, None, None)
+    assert last.skipped == "a smaller one meets every target"
+
+
+def test_what_somebody_may_add_to_a_record_is_no_error() -> None:
+    values = {**trials_values(task()), "seconds": 12}
+    assert parse_trials(json.dumps(values), subject="trials.json").stopped
+
+
+def test_a_routing_curve_has_its_chosen_point() -> None:
+    curve = parse_routing(json.dumps(routing_values(task())), subject="routing.json")
+    assert (curve.small, curve.large) == ("Tiny 135M Q8_0", "Tiny 1B Q4_K_M")
+    assert curve.points[curve.chosen].threshold == pytest.approx(0.45)
+
+
+def test_gates_say_which_failed() -> None:
+    assert [(gate.kind, gate.passed) for gate in parse_gates(gates_text(), subject="gates.json")] == [
+        ("tokenizer", True), ("chat-template", False), ("ends", True),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"schema": "edgepack.trials/2"}, "trials.json: schema: expected edgepack.trials/1, got edgepack.trials/2"),
+        ({"tried": []}, "trials.json: tried: expected 1 or more tables, got 0"),
+        ({"tried": [{"model": 7}]}, "trials.json: tried[0].model: expected string, got int"),
+        ({"stopped": None}, "trials.json: stopped: expected string, got nothing"),
+    ],
+)
+def test_a_wrong_record_names_the_place(change: dict[str, object], said: str) -> None:
+    with pytest.raises(BadInputError) as failed:
+        parse_trials(json.dumps({**trials_values(task()), **change}), subject="trials.json")
+    assert failed.value.what == said
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", '{"schema": 1}', "[" * 100_000, '{"schema": "edgepack.routing/1"}'])
+def test_what_is_no_record_is_bad_input(text: str) -> None:
+    with pytest.raises(BadInputError, match=r"routing\.json"):
+        parse_routing(text, subject="routing.json")
+
+
+def test_a_chosen_point_that_is_not_there_is_refused() -> None:
+    with pytest.raises(BadInputError, match="chosen: expected less than 41, got 41"):
+        parse_routing(json.dumps({**routing_values(task()), "chosen": 41}), subject="routing.json")

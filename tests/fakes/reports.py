@@ -1,0 +1,230 @@
+"""Records that a report shows, as their own writers write them: an evaluation, a measurement, trials, routing, gates.
+
+Answers and times are seeded; the forms are real. `HOSTILE` is what a stranger might call a model, a label, an answer.
+"""
+
+import json
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from edgepack.domain.answering import Answered
+from edgepack.domain.evaluation import Energy, Evaluation, Judged, judge, measured
+from edgepack.domain.evaluation_json import evaluation_json
+from edgepack.domain.gates import Gate, GateKind, gates_json
+from edgepack.domain.measurement import (
+    Conditions,
+    MeasuredWeights,
+    Measurement,
+    Phase,
+    Runtime,
+    Sample,
+    Series,
+    Sustained,
+    TimedSample,
+    Workload,
+)
+from edgepack.domain.measurement_json import measurement_json
+from edgepack.domain.needs import TaskKind
+from edgepack.domain.task import Example, Labels, Metric, Prompt, Targets, Task
+
+DATE = datetime(2026, 11, 20, 12, 30, tzinfo=UTC)
+LABELS = ("balance", "card lost", "card payment", "exchange rate", "fees", "refund", "top-up", "transfer")
+HOSTILE = "\"><script>alert(1)</script><img src=//evil.example/x onerror=alert(2)>{{7*7}}${7*7}&amp;\u202e'"
+_RUNTIME = Runtime(name="llama-cpp-python", version="0.3.36", build="ggml 0.9.4", system_info="CPU : NEON = 1")
+
+
+def task(labels: Sequence[str] = LABELS, *, count: int = 200, title: str = "What does the customer want?") -> Task:
+    drawn = random.Random(7)
+    rows = tuple(Example(fields={"text": f"request {index}"}, answer=drawn.choice(labels)) for index in range(count))
+    return Task(
+        name="intents", title=title, kind=TaskKind.CLASSIFY, level=1, prompt=Prompt(user="{text}", system=None),
+        form=Labels(labels=tuple(labels)), max_tokens=8, metric=Metric.ACCURACY, shown=(), held_out=rows,
+        targets=Targets(quality=0.85, first_token=2.0, decode=None, size=600 << 20, memory=None),
+    )  # fmt: skip
+
+
+def evaluation(
+    asked: Task, *, right: float = 0.9, speed: float = 1.0, name: str = "tiny", quant: str = "Q4_0",
+    size: int = 400 << 20, sha256: str = "ab" * 32, energy: bool = True,
+) -> Evaluation:  # fmt: skip
+    """`right` of the answers are right; `speed` is how many times as quick as 0.6 s."""
+    drawn = random.Random(f"{name}{quant}")
+    labels = asked.form.labels if isinstance(asked.form, Labels) else ("yes", "no")
+    judged: list[Judged] = []
+    for example in asked.held_out:
+        said = example.answer if drawn.random() < right else labels[(labels.index(example.answer) + 1) % len(labels)]
+        first = 0.4 / speed * drawn.lognormvariate(0, 0.25)
+        judged.append(judge(asked, example, _answered(said, first, drawn)))
+    return Evaluation(
+        date=DATE, weights=MeasuredWeights(name=name, sha256=sha256, size=size, quant=quant, architecture="llama",
+                                           parameters=494_000_000),
+        task=asked, runtime=_RUNTIME, threads=4, judged=tuple(judged), kept=0, metrics=measured(asked, judged),
+        memory=size + (60 << 20), energy=Energy(joules=812.5, source="RAPL, package 0") if energy else None,
+    )  # fmt: skip
+
+
+def _answered(said: str, first: float, drawn: random.Random) -> Answered:
+    return Answered(
+        text=said, whole=True, confidence=drawn.uniform(0.4, 1), prompt_tokens=drawn.randint(40, 90), tokens=3,
+        first_token=first, seconds=first * drawn.uniform(1.3, 1.9),
+    )  # fmt: skip
+
+
+def evaluation_text(one: Evaluation) -> str:
+    return json.dumps(evaluation_json(one), indent=2, ensure_ascii=False)
+
+
+def measurement(*, device: str = "ssh", machine: str = "Raspberry Pi 5 Model B Rev 1.0") -> Measurement:
+    drawn = random.Random(3)
+    rates = {Phase.PREFILL: 96.0, Phase.DECODE: 21.4}
+    series = tuple(
+        Series(
+            phase=phase, tokens=tokens, threads=4,
+            samples=tuple(Sample(seconds=tokens / rates[phase] * drawn.gauss(1, 0.012), busy=0.02) for _ in range(8)),
+        )
+        for phase, tokens in ((Phase.PREFILL, 512), (Phase.DECODE, 128))
+    )  # fmt: skip
+    return Measurement(
+        date=DATE,
+        weights=MeasuredWeights(
+            name="tiny", sha256="ab" * 32, size=400 << 20, quant="Q4_0", architecture="llama", parameters=494_000_000
+        ),
+        runtime=_RUNTIME,
+        conditions=Conditions(
+            machine=machine, cpu="4 x Cortex-A76", system="Linux 6.6 aarch64", governor="ondemand",
+            celsius_before=45.5, celsius_after=71.0, mhz_after=2400.0, mhz_limit=2400.0, throttled=False,
+            busy_before=0.02, memory_free_before=7 << 30, peak_rss=472 << 20,
+        ),
+        workload=Workload(), threads=4, cpus=(0, 1, 2, 3), series=series, sweep=(), rejected=(),
+        unstable_because=(), device=device, sustained=_sustained(drawn),
+    )  # fmt: skip
+
+
+def _sustained(drawn: random.Random) -> Sustained:
+    at, samples = 0.0, []
+    for index in range(60):
+        seconds = 64 / (21.4 * (1 - 0.12 * min(1, index / 40))) * drawn.gauss(1, 0.01)
+        at += seconds
+        samples.append(TimedSample(at=at, seconds=seconds, celsius=50.0 + min(30, index)))
+    return Sustained(tokens=64, threads=4, samples=tuple(samples))
+
+
+def measurement_text(one: Measurement) -> str:
+    return json.dumps(measurement_json(one), indent=2)
+
+
+def gates_text() -> str:
+    return json.dumps(gates_json([
+        Gate(kind=GateKind.TOKENIZER, checked=412, different=()),
+        Gate(kind=GateKind.CHAT_TEMPLATE, checked=9, different=("'<s>user' at place 3, not '<s> user'",)),
+        Gate(kind=GateKind.ENDS, checked=2, different=()),
+    ]))  # fmt: skip
+
+
+_TRIED = (
+    ("Tiny 135M", "Q8_0", 135_000_000, 138 << 20, "tried", 0.61, 92.0, 0.21),
+    ("Tiny 360M", "Q4_0", 362_000_000, 218 << 20, "smaller", 0.79, 41.0, 0.48),
+    ("Tiny 0.5B", "Q4_0", 494_000_000, 336 << 20, "chosen", 0.9, 33.0, 0.6),
+    ("Tiny 0.6B", "Q4_K_M", 596_000_000, 397 << 20, "tried", 0.885, 24.0, 0.83),
+    ("Tiny 1B", "Q4_K_M", 1_236_000_000, 770 << 20, "larger", 0.93, 12.0, 1.7),
+)
+
+
+def trials_values(asked: Task) -> dict[str, object]:
+    """As the search writes them; the last candidate was not asked, and one gave no speed."""
+    tried = [_trial(*row) for row in _TRIED]
+    unseen = dict.fromkeys(("quality", "first_token", "decode", "answer", "memory", "joules_per_answer"))
+    asked_not = {"targets": [], "passed": False, "skipped": "a smaller one meets every target"}
+    last = _trial("Tiny 1.7B", "Q4_K_M", 1_700_000_000, 1060 << 20, "tried", 0.94, 8.0, 2.4)
+    tried.append({**last, **unseen, **asked_not})
+    return {
+        "schema": "edgepack.trials/1",
+        "task": {
+            "name": asked.name, "title": asked.title, "digest": asked.digest, "metric": asked.metric.value,
+        },
+        "profile": "rpi5-8gb",
+        "stopped": "Tiny 0.5B Q4_0 meets every target",
+        "tried": tried,
+    }  # fmt: skip
+
+
+def _trial(
+    model: str, quant: str, parameters: int, size: int, role: str, quality: float, decode: float, answer: float
+) -> dict[str, object]:
+    met = quality >= 0.85
+    return {
+        "model": model, "origin": f"Example/{model.replace(' ', '-')}", "quant": quant, "parameters": parameters,
+        "size": size, "role": role,
+        "quality": {"metric": "accuracy", "value": quality, "low": quality - 0.04, "high": quality + 0.035},
+        "first_token": {"median": answer * 0.6, "p95": answer * 0.9}, "decode": decode,
+        "answer": {"median": answer, "p95": answer * 1.4}, "memory": int(size * 1.24),
+        "predicted_memory": int(size * 1.2), "joules_per_answer": answer * 5.5,
+        "targets": [{"target": "quality", "wanted": 0.85, "reached": quality, "met": met},
+                    {"target": "size_bytes", "wanted": 600 << 20, "reached": size, "met": size <= 600 << 20}],
+        "passed": met and size <= 600 << 20, "skipped": None,
+    }  # fmt: skip
+
+
+def routing_values(asked: Task) -> dict[str, object]:
+    shares = [index / 40 for index in range(41)]
+    return {
+        "schema": "edgepack.routing/1",
+        "task": {"name": asked.name, "title": asked.title, "digest": asked.digest, "metric": asked.metric.value},
+        "small": {"model": "Tiny 135M", "quant": "Q8_0"}, "large": {"model": "Tiny 1B", "quant": "Q4_K_M"},
+        "threshold": 0.3,
+        "curve": [
+            {"threshold": share, "sent_up": share**1.5, "quality": 0.61 + 0.32 * (1 - (1 - share) ** 3),
+             "cost": 0.12 + 0.88 * share**1.5}
+            for share in shares
+        ],
+        "chosen": 18,
+    }  # fmt: skip
+
+
+def evidence(asked: Task | None = None) -> dict[str, bytes]:
+    """All that may lie in a bundle's evidence."""
+    asked = asked or task()
+    texts = {
+        "evaluation.json": evaluation_text(evaluation(asked)), "measurement.json": measurement_text(measurement()),
+        "gates.json": gates_text(), "trials.json": json.dumps(trials_values(asked)),
+        "routing.json": json.dumps(routing_values(asked)),
+    }  # fmt: skip
+    return {name: text.encode() for name, text in texts.items()}
+
+
+def hostile_evidence() -> dict[str, bytes]:
+    """The same with a stranger's words wherever a stranger may put some."""
+    asked = task((HOSTILE, "good"), title=HOSTILE)
+    trials = trials_values(asked)
+    tried = trials["tried"]
+    assert isinstance(tried, list)
+    for one in tried:
+        one["model"] = one["origin"] = HOSTILE
+        one["skipped"] = HOSTILE if one["skipped"] else None
+    trials["stopped"] = HOSTILE
+    routing = {**routing_values(asked), "small": {"model": HOSTILE}, "large": {"model": HOSTILE}}
+    seen = measurement(machine=HOSTILE)
+    texts = {
+        "evaluation.json": evaluation_text(evaluation(asked, name=HOSTILE)),
+        "measurement.json": measurement_text(replace(seen, conditions=replace(seen.conditions, cpu=HOSTILE))),
+        "gates.json": json.dumps(gates_json([Gate(kind=GateKind.ENDS, checked=1, different=(HOSTILE,))])),
+        "trials.json": json.dumps(trials), "routing.json": json.dumps(routing),
+    }  # fmt: skip
+    return {name: text.encode() for name, text in texts.items()}
+
+
+def write_evaluations(directory: Path, asked: Task | None = None) -> list[Path]:
+    """Three records of one task, each in its file."""
+    asked = asked or task()
+    rows = (("tiny", "Q8_0", 0.93, 0.7, 700), ("tiny", "Q4_0", 0.9, 1.0, 400), ("tiny", "Q2_K", 0.7, 0.9, 450))
+    paths = []
+    for name, quant, right, speed, mib in rows:
+        one = evaluation(
+            asked, name=name, quant=quant, right=right, speed=speed, size=mib << 20, sha256=quant[1] * 64
+        )
+        paths.append(directory / f"{name}-{quant}.json")
+        paths[-1].write_text(evaluation_text(one), encoding="utf-8")
+    return paths

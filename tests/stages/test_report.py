@@ -1,0 +1,111 @@
+"""What a report is made of: a bundle checked first, in either format, and evaluations of one task."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from edgepack.domain.bundle import Format
+from edgepack.domain.errors import BadInputError, UsageError, VerificationError
+from edgepack.domain.progress import Silent
+from edgepack.pipeline.reporting import write_report
+from edgepack.stages.report import read_report, write_page
+from tests.fakes.reports import evaluation, evaluation_text, evidence, task, write_evaluations
+from tests.formats.bundles import report_bundle
+
+
+def test_a_directory_and_a_tar_give_the_same_page(tmp_path: Path) -> None:
+    pages = []
+    for format in Format:
+        bundle = report_bundle(tmp_path / format, evidence(), format)
+        report = read_report([bundle], Silent())
+        assert report.bundle
+        # Only how much the bundle itself takes depends on its format.
+        report = replace(report, bundle=replace(report.bundle, size=1))
+        pages.append(write_page(report, tmp_path / f"{format}.html", Silent()).sha256)
+    assert len(set(pages)) == 1
+
+
+def test_a_known_profile_brings_its_budget_and_a_prediction(tmp_path: Path) -> None:
+    """And one of the same name that says something else brings nothing."""
+    bundle = report_bundle(tmp_path, {})
+    known = write_report([bundle], tmp_path / "page.html", Silent()).report.bundle
+    assert known
+    assert known.budget
+    assert known.speed
+    assert known.speed.decode > 0
+    manifest = known.manifest
+    other = replace(manifest.facts, profile=replace(manifest.facts.profile, digest="d" * 64))
+    assert other.profile.digest != manifest.facts.profile.digest
+    plain = read_report([bundle], Silent()).bundle
+    assert plain
+    assert (plain.budget, plain.speed) == (None, None)
+
+
+def test_a_changed_byte_is_found_before_anything_is_shown(tmp_path: Path) -> None:
+    bundle = report_bundle(tmp_path, evidence())
+    record = bundle / "evidence" / "trials.json"
+    record.write_text(record.read_text().replace("0.93", "0.99"))
+    with pytest.raises(VerificationError, match=r"changed: evidence/trials\.json"):
+        read_report([bundle], Silent())
+
+
+def test_an_evaluation_of_the_bundles_weights_is_the_bundles(tmp_path: Path) -> None:
+    """Wherever it lies in the order; others stand beside it."""
+    bundle = report_bundle(tmp_path, {})
+    sha256 = read_report([bundle], Silent()).bundle.manifest.weights.sha256  # type: ignore[union-attr]
+    own = tmp_path / "own.json"
+    own.write_text(evaluation_text(evaluation(task(), name="own", sha256=sha256)))
+    others = write_evaluations(tmp_path)
+    report = read_report([*others, bundle, own], Silent())
+    assert report.evaluation
+    assert report.evaluation.weights.name == "own"
+    assert len(report.evaluations) == 4
+    assert read_report([*others, bundle], Silent()).evaluation is None
+
+
+def test_evaluations_of_different_tasks_do_not_share_a_page(tmp_path: Path) -> None:
+    paths = write_evaluations(tmp_path)
+    other = tmp_path / "other.json"
+    other.write_text(evaluation_text(evaluation(task(("yes", "no"), title="Yes or no?"))))
+    with pytest.raises(UsageError, match="different tasks: 'What does the customer want\\?' and 'Yes or no\\?'"):
+        read_report([*paths, other], Silent())
+
+
+def test_a_page_is_about_one_bundle(tmp_path: Path) -> None:
+    one, other = report_bundle(tmp_path / "a", {}), report_bundle(tmp_path / "b", {})
+    with pytest.raises(UsageError, match="a page is about one bundle"):
+        read_report([one, other], Silent())
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("{", "not JSON"),
+        ('{"schema": "edgepack.fidelity/1"}', "expected edgepack.evaluation/1"),
+        ("\x80", "not UTF-8"),
+    ],
+)
+def test_what_is_no_evaluation_names_its_file(tmp_path: Path, content: str, said: str) -> None:
+    path = tmp_path / "seen.json"
+    path.write_bytes(content.encode("latin-1"))
+    with pytest.raises(BadInputError, match=rf"seen\.json: .*{said}"):
+        read_report([path], Silent())
+
+
+def test_a_page_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
+    report = read_report(write_evaluations(tmp_path), Silent())
+    (tmp_path / "page.html").mkdir()
+    with pytest.raises(OSError, match="directory"):
+        write_page(report, tmp_path / "page.html", Silent())
+    assert not list(tmp_path.glob(".*.part"))
+
+
+def test_evidence_that_is_not_what_it_says_is_bad_input(tmp_path: Path) -> None:
+    """Its digest may be right: whoever made the bundle wrote something else."""
+    bundle = report_bundle(tmp_path, {"gates.json": json.dumps({"schema": "edgepack.gates/1"}).encode(), "x": b"1"})
+    assert read_report([bundle], Silent()).gates == ()
+    bundle = report_bundle(tmp_path / "other", {"measurement.json": b'{"tokens": 1}'})
+    with pytest.raises(BadInputError, match=r"evidence/measurement\.json: schema"):
+        read_report([bundle], Silent())
