@@ -71,6 +71,10 @@ class SeenEvaluation:
     answers: tuple[SeenAnswer, ...]
 
     @property
+    def title(self) -> str:
+        return weights_title(self.weights.name, self.weights.quant)
+
+    @property
     def quality(self) -> Estimate:
         return self.metrics[self.task.metric]
 
@@ -128,6 +132,12 @@ def parse_evaluation(text: str, *, subject: str) -> SeenEvaluation:
         labelled=bool(top.table("confusion").texts("labels")),
         answers=tuple(_answer(one) for one in top.tables("answers")),
     )
+
+
+def weights_title(name: str, quant: str | None) -> str:
+    """The weights' name, and their quantization where the name does not say it."""
+    stem = name.removesuffix(".gguf")
+    return stem if quant is None or quant.lower() in stem.lower() else f"{stem} {quant}"
 
 
 def record_values(text: str, *, subject: str, hint: str) -> dict[str, object]:

@@ -91,16 +91,10 @@ def _tried(trial: Trial) -> Contestant | None:
 
 def _evaluated(one: SeenEvaluation, role: Role) -> Contestant:
     return Contestant(
-        title=title_of(one), role=role, quality=one.quality, tokens_per_second=one.decode or None,
+        title=one.title, role=role, quality=one.quality, tokens_per_second=one.decode or None,
         seconds=max(one.seconds.median, 1e-9), first_token=one.first_token.median, size=one.weights.size,
         memory=one.memory, joules_per_answer=one.joules_per_answer, passed=one.passed,
     )  # fmt: skip
-
-
-def title_of(one: SeenEvaluation) -> str:
-    """The weights' name, and their quantization where the name does not say it."""
-    name, quant = one.weights.name.removesuffix(".gguf"), one.weights.quant
-    return name if quant is None or quant.lower() in name.lower() else f"{name} {quant}"
 
 
 def _beaten(one: Contestant, found: Front) -> bool:

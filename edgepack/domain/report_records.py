@@ -9,7 +9,7 @@ from enum import StrEnum
 from edgepack.domain.evaluation import Met, Times
 from edgepack.domain.metrics import Estimate
 from edgepack.domain.reading import Table
-from edgepack.domain.report_evaluation import read_estimate, read_target, read_times, record_table
+from edgepack.domain.report_evaluation import read_estimate, read_target, read_times, record_table, weights_title
 
 TRIALS = "edgepack.trials/1"
 ROUTING = "edgepack.routing/1"
@@ -97,7 +97,9 @@ class RouteCurve:
     large: str
     points: tuple[RoutePoint, ...]
     chosen: int
-    """Which of the points the bundle runs at."""
+    """Which of the points was taken."""
+    expected: RoutePoint | None
+    """What to expect of it on examples that it was not chosen on; its threshold is the chosen one's."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -140,6 +142,7 @@ def parse_routing(text: str, *, subject: str) -> RouteCurve:
     return RouteCurve(
         task=task.text_or_none("title") or task.text("name"), metric=task.text("metric"),
         small=_named(top.table("small")), large=_named(top.table("large")), points=points, chosen=chosen,
+        expected=_expected(top.table_or_none("cross_fitted"), points[chosen]),
     )  # fmt: skip
 
 
@@ -183,11 +186,21 @@ def _point(table: Table) -> RoutePoint:
     )  # fmt: skip
 
 
+def _expected(table: Table | None, chosen: RoutePoint) -> RoutePoint | None:
+    if table is None:
+        return None
+    return RoutePoint(
+        threshold=chosen.threshold, sent_up=table.number("sent_up"), quality=table.number("quality"),
+        cost=table.number("cost"),
+    )  # fmt: skip
+
+
 def _named(table: Table) -> str:
-    """A model by whatever the record calls it."""
-    name = next((found for key in ("model", "name", "address") if (found := table.text_or_none(key))), None)
-    quant = table.text_or_none("quant")
-    return " ".join(part for part in (name or "unnamed", quant) if part)
+    """Weights by their name and quantization; a model at an address by its name there."""
+    weights = table.table_or_none("weights")
+    if weights is None:
+        return table.text_or_none("model") or table.text_or_none("address") or "a model"
+    return weights_title(weights.text("name"), weights.text_or_none("quant"))
 
 
 def _gate(table: Table) -> SeenGate:

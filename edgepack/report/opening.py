@@ -3,7 +3,6 @@
 from edgepack.domain.measurement import Measurement, Phase
 from edgepack.domain.report import Report, SeenBundle
 from edgepack.domain.report_evaluation import SeenEvaluation
-from edgepack.domain.report_front import title_of
 from edgepack.domain.report_records import Role, Trial, Trials
 from edgepack.report import words
 from edgepack.report.view import Figure, Mark
@@ -13,13 +12,17 @@ def title(report: Report) -> str:
     if report.bundle:
         facts = report.bundle.manifest.facts
         return f"{facts.model.name} {facts.quantization or 'as delivered'}"
+    if not report.evaluations:
+        return words.shortened(report.routing.task, 120) if report.routing else "Nothing"
     one = report.evaluations[0]
-    return title_of(one) if len(report.evaluations) == 1 else words.shortened(one.task.title, 120)
+    return one.title if len(report.evaluations) == 1 else words.shortened(one.task.title, 120)
 
 
 def above(report: Report) -> str:
     if report.bundle:
         return f"Bundle for {report.bundle.manifest.facts.profile.name}"
+    if not report.evaluations:
+        return "Route"
     return "Evaluation" if len(report.evaluations) == 1 else f"{len(report.evaluations)} evaluations"
 
 
@@ -28,6 +31,8 @@ def lead(report: Report) -> str:
         return _chosen(chosen, report.trials)
     if report.bundle:
         return _bundled(report.bundle, report.evaluation)
+    if not report.evaluations:
+        return "Which requests a small model answers, and which go up to a larger one."
     return _compared(report) if len(report.evaluations) > 1 else _evaluated(report.evaluations[0])
 
 

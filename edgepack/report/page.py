@@ -67,7 +67,7 @@ def _sections(report: Report) -> list[Section | None]:
         predicted_section(report),
         memory_section(plan, report.measurement, bundle.budget if bundle else None) if plan else None,
         gates_section(report.gates) if report.gates else None,
-        provenance_section(bundle) if bundle else weights_section(report.evaluations),
+        provenance_section(bundle) if bundle else weights_section(report.evaluations) if report.evaluations else None,
         _missing(report) if bundle else None,
     ]
 

@@ -1,7 +1,6 @@
 """How good the answers are, which are wrong, and how long they took."""
 
 from edgepack.domain.report_evaluation import SeenAnswer, SeenEvaluation
-from edgepack.domain.report_front import title_of
 from edgepack.report import words
 from edgepack.report.chart_confusion import confused_pairs, confusion_chart
 from edgepack.report.chart_times import times_chart
@@ -22,7 +21,7 @@ def quality_section(one: SeenEvaluation) -> Section:
         blocks.append(_wrong(one))
     return Section(
         name="quality", title="Quality on the task",
-        lead=f"{words.shortened(title_of(one), 80)} on “{words.shortened(one.task.title, 200)}”: "
+        lead=f"{words.shortened(one.title, 80)} on “{words.shortened(one.task.title, 200)}”: "
         f"{words.count(len(one.answers), 'held-out example')}, asked on {words.day(one.date)}.",
         blocks=tuple(blocks),
     )  # fmt: skip

@@ -25,7 +25,7 @@ def gates_section(gates: tuple[SeenGate, ...]) -> Section:
 
 
 def routing_section(curve: RouteCurve) -> Section:
-    point, metric = curve.points[curve.chosen], words.metric(curve.metric)
+    point, metric = curve.expected or curve.points[curve.chosen], words.metric(curve.metric)
     return Section(
         name="routing", title="Routing between two models",
         lead=f"{words.shortened(curve.small, 60)} answers first; what it is not sure of goes to "

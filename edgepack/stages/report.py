@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import TypeVar
@@ -16,7 +16,7 @@ from edgepack.domain.measurement_json import parse_measurement
 from edgepack.domain.progress import Progress
 from edgepack.domain.report import Report, SeenBundle
 from edgepack.domain.report_evaluation import SeenEvaluation, parse_evaluation, record_values
-from edgepack.domain.report_records import parse_gates, parse_routing, parse_trials, parse_tuning
+from edgepack.domain.report_records import ROUTING, RouteCurve, parse_gates, parse_routing, parse_trials, parse_tuning
 from edgepack.formats.checking import check
 from edgepack.formats.opening import file_in, open_bundle, read_small
 from edgepack.formats.reader import BundleReader
@@ -24,6 +24,7 @@ from edgepack.formats.reader import BundleReader
 _MOST_EVALUATIONS = 64
 _MOST_BYTES = 64 << 20
 """Of an evaluation's file: a hundred thousand answers."""
+_HINT = "name a record that `edgepack eval --out` wrote"
 Record = TypeVar("Record")
 
 
@@ -52,8 +53,9 @@ def read_report(sources: Sequence[Path], progress: Progress) -> Report:
         )
     if len(records) > _MOST_EVALUATIONS:
         raise UsageError(f"report: {len(records)} evaluations on one page", hint=f"take {_MOST_EVALUATIONS} or fewer")
-    evaluations = tuple(parse_evaluation(_text(path), subject=str(path)) for path in records)
+    evaluations, routing = _records(records)
     report = _bundled(bundles[0], evaluations, progress) if bundles else _alone(evaluations)
+    report = replace(report, routing=routing or report.routing)
     _refuse_several_tasks(report)
     return report
 
@@ -77,22 +79,36 @@ def _is_record(path: Path) -> bool:
     return path.suffix == ".json" and not path.is_dir()
 
 
+def _records(paths: Sequence[Path]) -> tuple[tuple[SeenEvaluation, ...], RouteCurve | None]:
+    """Evaluations, and a route, of which a page shows one."""
+    evaluations: list[SeenEvaluation] = []
+    routes: list[RouteCurve] = []
+    for path in paths:
+        text = _text(path)
+        if record_values(text, subject=str(path), hint=_HINT).get("schema") == ROUTING:
+            routes.append(parse_routing(text, subject=str(path)))
+        else:
+            evaluations.append(parse_evaluation(text, subject=str(path)))
+    if len(routes) > 1:
+        raise UsageError(f"report: {len(routes)} routes on one page", hint="write a page for each")
+    return tuple(evaluations), routes[0] if routes else None
+
+
 def _text(path: Path) -> str:
-    hint = "name a record that `edgepack eval --out` wrote"
     try:
         if path.stat().st_size > _MOST_BYTES:
-            raise BadInputError(f"{path}: more than {_MOST_BYTES >> 20} MiB", hint=hint)
+            raise BadInputError(f"{path}: more than {_MOST_BYTES >> 20} MiB", hint=_HINT)
         return path.read_text(encoding="utf-8")
     except OSError as error:
-        raise BadInputError(f"{path}: {error.strerror}", hint=hint) from error
+        raise BadInputError(f"{path}: {error.strerror}", hint=_HINT) from error
     except UnicodeDecodeError as error:
-        raise BadInputError(f"{path}: not UTF-8", hint=hint) from error
+        raise BadInputError(f"{path}: not UTF-8", hint=_HINT) from error
 
 
 def _alone(evaluations: tuple[SeenEvaluation, ...]) -> Report:
     return Report(
-        edgepack=__version__, bundle=None, measurement=None, evaluations=evaluations, evaluated=True, trials=None,
-        routing=None, gates=None, tuning=None,
+        edgepack=__version__, bundle=None, measurement=None, evaluations=evaluations, evaluated=bool(evaluations),
+        trials=None, routing=None, gates=None, tuning=None,
     )  # fmt: skip
 
 

@@ -67,9 +67,21 @@ def test_what_somebody_may_add_to_a_record_is_no_error() -> None:
 
 
 def test_a_routing_curve_has_its_chosen_point() -> None:
-    curve = parse_routing(json.dumps(routing_values(task())), subject="routing.json")
-    assert (curve.small, curve.large) == ("Tiny 135M Q8_0", "Tiny 1B Q4_K_M")
-    assert curve.points[curve.chosen].threshold == pytest.approx(0.45)
+    values = routing_values(task())
+    curve = parse_routing(json.dumps(values), subject="routing.json")
+    assert (curve.small, curve.large) == ("tiny 135m Q4_0", "tiny 1b Q4_0")
+    assert curve.points[curve.chosen].threshold == values["threshold"]
+    assert curve.expected
+    assert curve.expected.threshold == values["threshold"]
+    assert 0 < curve.expected.cost < 1.5
+
+
+def test_a_model_at_an_address_is_called_what_it_is_called_there() -> None:
+    values = routing_values(task())
+    values["large"] = {"address": "http://127.0.0.1:8080/v1", "model": "big", "weights": None, "quality": 0.9}
+    values["cross_fitted"] = None
+    curve = parse_routing(json.dumps(values), subject="routing.json")
+    assert (curve.large, curve.expected) == ("big", None)
 
 
 def test_gates_say_which_failed() -> None:
@@ -100,5 +112,5 @@ def test_what_is_no_record_is_bad_input(text: str) -> None:
 
 
 def test_a_chosen_point_that_is_not_there_is_refused() -> None:
-    with pytest.raises(BadInputError, match="chosen: expected less than 41, got 41"):
-        parse_routing(json.dumps({**routing_values(task()), "chosen": 41}), subject="routing.json")
+    with pytest.raises(BadInputError, match=r"chosen: expected less than \d+, got 400"):
+        parse_routing(json.dumps({**routing_values(task()), "chosen": 400}), subject="routing.json")

@@ -28,6 +28,8 @@ from edgepack.domain.measurement import (
 )
 from edgepack.domain.measurement_json import measurement_json
 from edgepack.domain.needs import TaskKind
+from edgepack.domain.routing import find_route
+from edgepack.domain.routing_json import Routing, routing_json, side_of
 from edgepack.domain.task import Example, Labels, Metric, Prompt, Targets, Task
 
 DATE = datetime(2026, 11, 20, 12, 30, tzinfo=UTC)
@@ -57,7 +59,7 @@ def evaluation(
     for example in asked.held_out:
         said = example.answer if drawn.random() < right else labels[(labels.index(example.answer) + 1) % len(labels)]
         first = 0.4 / speed * drawn.lognormvariate(0, 0.25)
-        judged.append(judge(asked, example, _answered(said, first, drawn)))
+        judged.append(judge(asked, example, _answered(said, first, drawn, sure=said == example.answer)))
     return Evaluation(
         date=DATE, weights=MeasuredWeights(name=name, sha256=sha256, size=size, quant=quant, architecture="llama",
                                            parameters=494_000_000),
@@ -66,10 +68,13 @@ def evaluation(
     )  # fmt: skip
 
 
-def _answered(said: str, first: float, drawn: random.Random) -> Answered:
+def _answered(said: str, first: float, drawn: random.Random, *, sure: bool) -> Answered:
+    """What is wrong is often unsure."""
+    logs = tuple(-drawn.expovariate(20 if sure else 3) for _ in range(3))
     return Answered(
         text=said, whole=True, confidence=drawn.uniform(0.4, 1), prompt_tokens=drawn.randint(40, 90), tokens=3,
-        first_token=first, seconds=first * drawn.uniform(1.3, 1.9),
+        first_token=first, seconds=first * drawn.uniform(1.3, 1.9), log_probabilities=logs,
+        margins=tuple(6 + 20 * log for log in logs),
     )  # fmt: skip
 
 
@@ -168,20 +173,14 @@ def _trial(
     }  # fmt: skip
 
 
-def routing_values(asked: Task) -> dict[str, object]:
-    shares = [index / 40 for index in range(41)]
-    return {
-        "schema": "edgepack.routing/1",
-        "task": {"name": asked.name, "title": asked.title, "digest": asked.digest, "metric": asked.metric.value},
-        "small": {"model": "Tiny 135M", "quant": "Q8_0"}, "large": {"model": "Tiny 1B", "quant": "Q4_K_M"},
-        "threshold": 0.3,
-        "curve": [
-            {"threshold": share, "sent_up": share**1.5, "quality": 0.61 + 0.32 * (1 - (1 - share) ** 3),
-             "cost": 0.12 + 0.88 * share**1.5}
-            for share in shares
-        ],
-        "chosen": 18,
-    }  # fmt: skip
+def routing_values(asked: Task, *, small: str = "tiny 135m", large: str = "tiny 1b") -> dict[str, object]:
+    """A route between two models that were both asked."""
+    one = evaluation(asked, name=small, right=0.7, speed=4.0)
+    other = evaluation(asked, name=large, right=0.93)
+    return routing_json(Routing(
+        date=DATE, task=asked, small=side_of(one), large=side_of(other), runtime=_RUNTIME, threads=4,
+        route=find_route(asked.metric, one.judged, other.judged),
+    ))  # fmt: skip
 
 
 def evidence(asked: Task | None = None) -> dict[str, bytes]:
@@ -205,7 +204,7 @@ def hostile_evidence() -> dict[str, bytes]:
         one["model"] = one["origin"] = HOSTILE
         one["skipped"] = HOSTILE if one["skipped"] else None
     trials["stopped"] = HOSTILE
-    routing = {**routing_values(asked), "small": {"model": HOSTILE}, "large": {"model": HOSTILE}}
+    routing = routing_values(asked, small=HOSTILE, large=HOSTILE)
     seen = measurement(machine=HOSTILE)
     texts = {
         "evaluation.json": evaluation_text(evaluation(asked, name=HOSTILE)),

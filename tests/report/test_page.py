@@ -1,5 +1,6 @@
 """The page: whole HTML, the same bytes each time, closed to the world, harmless whatever strangers wrote."""
 
+import json
 import re
 import subprocess
 import sys
@@ -15,7 +16,7 @@ import pytest
 
 from edgepack.domain.progress import Silent
 from edgepack.pipeline.reporting import write_report
-from tests.fakes.reports import HOSTILE, evidence, hostile_evidence, write_evaluations
+from tests.fakes.reports import HOSTILE, evidence, hostile_evidence, routing_values, task, write_evaluations
 from tests.formats.bundles import report_bundle
 
 STYLE = files("edgepack.report").joinpath("style.css").read_text()
@@ -58,7 +59,14 @@ def beside(tmp_path_factory: pytest.TempPathFactory) -> str:
     return written(directory, *write_evaluations(directory))
 
 
-@pytest.fixture(params=["full", "hostile", "bare", "beside"])
+@pytest.fixture(scope="module")
+def route(tmp_path_factory: pytest.TempPathFactory) -> str:
+    directory = tmp_path_factory.mktemp("route")
+    (directory / "route.json").write_text(json.dumps(routing_values(task())))
+    return written(directory, directory / "route.json")
+
+
+@pytest.fixture(params=["full", "hostile", "bare", "beside", "route"])
 def page(request: pytest.FixtureRequest) -> str:
     return str(request.getfixturevalue(request.param))
 
@@ -99,6 +107,11 @@ def test_what_is_not_there_is_said_once_with_the_command_that_makes_it(bare: str
 def test_evaluations_stand_beside_each_other_without_a_bundle(beside: str) -> None:
     assert sections(beside) == ["choice", "quality", "latency", "provenance"]
     assert all(name in said(beside) for name in ("tiny Q8_0", "tiny Q4_0", "tiny Q2_K"))
+
+
+def test_a_route_alone_is_a_page(route: str) -> None:
+    assert sections(route) == ["routing"]
+    assert "seen on examples that it was not chosen on" in said(route)
 
 
 def test_a_policy_forbids_everything_but_the_style_that_is_there(page: str) -> None:

@@ -11,7 +11,7 @@ from edgepack.domain.errors import BadInputError, UsageError, VerificationError
 from edgepack.domain.progress import Silent
 from edgepack.pipeline.reporting import write_report
 from edgepack.stages.report import read_report, write_page
-from tests.fakes.reports import evaluation, evaluation_text, evidence, task, write_evaluations
+from tests.fakes.reports import evaluation, evaluation_text, evidence, routing_values, task, write_evaluations
 from tests.formats.bundles import report_bundle
 
 
@@ -71,6 +71,15 @@ def test_evaluations_of_different_tasks_do_not_share_a_page(tmp_path: Path) -> N
     other.write_text(evaluation_text(evaluation(task(("yes", "no"), title="Yes or no?"))))
     with pytest.raises(UsageError, match="different tasks: 'What does the customer want\\?' and 'Yes or no\\?'"):
         read_report([*paths, other], Silent())
+
+
+def test_a_route_is_shown_alone_or_beside_evaluations(tmp_path: Path) -> None:
+    route = tmp_path / "route.json"
+    route.write_text(json.dumps(routing_values(task())))
+    assert read_report([route], Silent()).records == ("routing",)
+    assert read_report([*write_evaluations(tmp_path), route], Silent()).records == ("routing", *["evaluation"] * 3)
+    with pytest.raises(UsageError, match="2 routes on one page"):
+        read_report([route, route], Silent())
 
 
 def test_a_page_is_about_one_bundle(tmp_path: Path) -> None:
