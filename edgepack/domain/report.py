@@ -20,8 +20,6 @@ class SeenBundle:
 
     manifest: Manifest
     payload_digest: str
-    size: int
-    """Bytes, evidence included."""
     budget: int | None = None
     """Bytes that the profile gives a model; None where this edgepack does not know the profile."""
     speed: SpeedPlan | None = None

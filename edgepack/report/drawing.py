@@ -93,7 +93,7 @@ def quantity(field: str, **more: object) -> Spec:
 def x_axis(frame: Frame, title: str, values: Sequence[float], format: str) -> Spec:
     """Its title at the right end, under the numbers."""
     return {
-        "title": title, "titleX": frame.inner[0], "titleAlign": "right", "titleY": 38, "grid": False,
+        "title": title, "titleX": frame.inner[0], "titleAlign": "right", "titleY": 27, "grid": False,
         "values": list(values), "format": format,
     }  # fmt: skip
 

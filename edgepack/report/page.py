@@ -79,10 +79,11 @@ def _missing(report: Report) -> Section | None:
     """What a bundle's report could also tell, and which command would make it."""
     gaps = (
         (report.evaluation, "Quality, latency, confusion", _EVALUATE),
-        (report.trials, "What was tried", "edgepack build --profile P --task T --min-quality Q"),
-        (report.measurement, "Speed on the device", "edgepack build --profile P --device ssh://…"),
+        (report.trials, "What else was tried", "edgepack build --profile P --task T --min-quality Q"),
+        (report.measurement, "Speed", "edgepack build --profile P --device ssh://…"),
+        (predicted_section(report), "Predicted against measured", "edgepack build --profile P --device ssh://…"),
         (report.gates, "Gates", "edgepack build --profile P --model CHECKPOINT"),
-    )  # fmt: skip
+    )
     rows = tuple((name, Code(text=command)) for there, name, command in gaps if there is None)
     if not rows:
         return None

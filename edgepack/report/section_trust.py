@@ -97,7 +97,7 @@ def _origins(bundle: SeenBundle) -> list[tuple[str, Cell]]:
         ("Made by", f"edgepack {made.edgepack}, converter {made.converter}"),
         ("llama.cpp", f"{made.llama_cpp.name} {made.llama_cpp.version}"),
         ("Payload", Code(text=bundle.payload_digest)),
-        ("Size", f"{words.size(bundle.size)} in {len(manifest.files):,} files"),
+        ("Payload size", f"{words.size(manifest.payload_size)} in {len(manifest.files):,} files"),
     ]
     return [(name, value) for name, value in rows if value]
 

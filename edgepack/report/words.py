@@ -87,7 +87,7 @@ def shortened(text: str, most: int = 160) -> str:
 
 
 def interval(low: float, high: float) -> str:
-    return f"{share_number(low)}{_TOGETHER}–{_TOGETHER}{share_number(high)}{_TOGETHER}%"
+    return _TOGETHER.join((share_number(low), "to", share_number(high), "%"))
 
 
 METRICS = {

@@ -125,7 +125,7 @@ def _bundled(path: Path, beside: tuple[SeenEvaluation, ...], progress: Progress)
         others = tuple(one for one in beside if one is not subject)
         return Report(
             edgepack=__version__,
-            bundle=SeenBundle(manifest=checked.manifest, payload_digest=checked.payload_digest, size=checked.size),
+            bundle=SeenBundle(manifest=checked.manifest, payload_digest=checked.payload_digest),
             measurement=_evidence(reader, "measurement.json", _measurement),
             evaluations=((subject,) if subject else ()) + others,
             evaluated=subject is not None,
