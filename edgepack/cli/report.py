@@ -52,4 +52,4 @@ def _values(written: "Written") -> dict[str, object]:
 
 
 def _text(written: "Written") -> str:
-    return f"{written.path}: {written.size / 1024:,.0f} KiB, of {', '.join(written.report.records)}"
+    return f"{written.path}: {written.size / 1024:,.0f} KiB, of {', '.join(dict.fromkeys(written.report.records))}"

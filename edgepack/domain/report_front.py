@@ -38,6 +38,13 @@ class Front:
     """Whether speed is in tokens/s; else in answers/s, because some wrote no tokens."""
 
     @property
+    def taken(self) -> Contestant | None:
+        """What was chosen; or, where nobody chose, the smallest that meets every target."""
+        chosen = [one for one in self.contestants if one.role is Role.CHOSEN]
+        passing = [one for one in self.contestants if one.passed]
+        return next(iter([*chosen, *passing]), None)
+
+    @property
     def edge(self) -> tuple[Contestant, ...]:
         """Those that none is both better and quicker than, the slowest first: the line of a chart."""
         return tuple(
@@ -75,6 +82,13 @@ def front(trials: Trials | None, evaluations: Sequence[SeenEvaluation], *, chose
     return replace(
         all_of_them, contestants=tuple(replace(one, beaten=_beaten(one, all_of_them)) for one in contestants)
     )
+
+
+def by_merit(evaluations: Sequence[SeenEvaluation]) -> tuple[SeenEvaluation, ...]:
+    """The smallest that meets every target before all others, and these by their quality."""
+    passing = sorted((one for one in evaluations if one.passed), key=lambda one: (one.weights.size, one.title))
+    others = [one for one in evaluations if not any(one is taken for taken in passing[:1])]
+    return (*passing[:1], *sorted(others, key=lambda one: (-one.quality.value, one.weights.size, one.title)))
 
 
 def _tried(trial: Trial) -> Contestant | None:

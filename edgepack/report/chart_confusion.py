@@ -83,9 +83,10 @@ def _drawn(confusion: Confusion, width: int) -> Markup:
     count = len(confusion.labels)
     phone = width == NARROW
     named = count <= _NAMED
-    left = (110 if phone else 150) if named else 12
+    longest = max(len(words.shortened(label, _FEW_LETTERS if phone else _LETTERS)) for label in confusion.labels)
+    left = 14 + round(7.6 * longest) if named else 12
     side = min(width - left - 12, 44 * count)
-    top = 106 if named and not phone else 12
+    top = 18 + round(5.6 * longest) if named and not phone else 12
     frame = Frame(width=width, height=side + top + 12, left=left, right=width - left - side, top=top, bottom=12)
     order = list(range(count))
     x, y = _channel("said", order), _channel("wanted", order)

@@ -1,6 +1,6 @@
 """The front: quality over speed, size as area, what was chosen in colour, what something else beats hollow."""
 
-from math import pi
+from collections.abc import Sequence
 
 from markupsafe import Markup
 
@@ -25,10 +25,8 @@ from edgepack.report.drawing import (
     x_axis,
     y_axis,
 )
+from edgepack.report.front_marks import LARGEST, SMALLEST, Area, Spot, spots, word_beside
 from edgepack.report.view import Chart, Grid, Mark, table
-
-_SMALLEST, _LARGEST = 60, 1100
-"""Square pixels of a mark."""
 
 
 def front_chart(front: Front, metric: str) -> Chart:
@@ -48,7 +46,7 @@ def front_chart(front: Front, metric: str) -> Chart:
 
 
 def _grid(front: Front, metric: str, unit: str) -> Grid:
-    chosen = [index for index, one in enumerate(front.contestants) if one.role is Role.CHOSEN]
+    taken = front.taken
     rows = [
         (str(number), words.shortened(one.title, 60), _standing(one), *_numbers(one, front))
         for number, one in numbered(front)
@@ -56,7 +54,7 @@ def _grid(front: Front, metric: str, unit: str) -> Grid:
     head = ("#", "Candidate", "", words.capital(metric), "95 % interval", words.capital(unit), "First token")
     return table(
         "What was asked, the smallest first", (*head, "Weights", "Memory"), rows,
-        words=3, numbered=True, marked=chosen[0] if chosen else None,
+        words=3, numbered=True, marked=front.contestants.index(taken) if taken else None,
     )  # fmt: skip
 
 
@@ -86,11 +84,10 @@ def _numbers(one: Contestant, front: Front) -> tuple[str, ...]:
 
 def _drawn(front: Front, frame: Frame, metric: str, unit: str) -> Markup:
     speeds = [front.speed(one) for one in front.contestants]
-    bounds = [bound for one in front.contestants for bound in (one.quality.low, one.quality.high)]
-    low, high = domain(bounds)
-    wide = is_wide(speeds)
+    low, high = domain([bound for one in front.contestants for bound in (one.quality.low, one.quality.high)])
+    wide, top = is_wide(speeds), min(1.0, high)
     span = log_domain(speeds) if wide else domain(speeds)
-    top = min(1.0, high)
+    area = Area(width=frame.inner[0], height=frame.inner[1], speeds=span, ratios=wide, qualities=(low, top))
     x = quantity(
         "speed",
         scale={"type": "log" if wide else "linear", "domain": list(map(exact, span)), "nice": False, "zero": False},
@@ -101,75 +98,70 @@ def _drawn(front: Front, frame: Frame, metric: str, unit: str) -> Markup:
         scale={"domain": [exact(low), exact(top)], "nice": False, "zero": False, "clamp": True},
         axis=y_axis(frame, f"{metric} ↑", ticks(low, top), ".0%" if top - low > 0.04 else ".1%"),
     )
-    middle = (span[0] * span[1]) ** 0.5 if wide else sum(span) / 2
-    named = _named(front, middle)
-    return draw(frame, [*_layers(front, x, y), *([{**named, "encoding": _place(x, y, "said")}] if named else [])])
+    marks = spots(front, area)
+    return draw(frame, [*_marks(front, x, y), *_numbers_beside(marks, front, x, y), *_word(marks, front, area, x, y)])
 
 
-def _place(x: Spec, y: Spec, text: str) -> Spec:
-    return {"x": x, "y": y, "text": {"field": text}}
-
-
-def _named(front: Front, middle: float) -> Spec | None:
-    """The word beside the chosen one's mark, on the side where there is room."""
-    chosen = next((one for one in front.contestants if one.role is Role.CHOSEN), None)
-    if chosen is None:
-        return None
-    share = (chosen.size / max(one.size for one in front.contestants)) ** 0.5
-    beside = ((_SMALLEST + (_LARGEST - _SMALLEST) * share) / pi) ** 0.5 + 8
-    left = front.speed(chosen) > middle
-    return {
-        "data": data({**_row(0, chosen, front), "said": "chosen"}),
-        "mark": {
-            "type": "text", "color": ACCENT, "fontSize": 13, "fontWeight": 600, "align": "right" if left else "left",
-            "dx": -beside if left else beside,
-        },
-    }  # fmt: skip
-
-
-def _layers(front: Front, x: Spec, y: Spec) -> list[Spec]:
-    rows = [_row(index, one, front) for index, one in numbered(front)]
-    largest = max(one.size for one in front.contestants)
-    area = {"type": "sqrt", "domain": [0, largest], "range": [_SMALLEST, _LARGEST]}
-    fill = {"condition": [{"test": "datum.chosen", "value": ACCENT}, {"test": "datum.beaten", "value": PAPER}]}
-    edge = [{"speed": exact(front.speed(one)), "quality": exact(one.quality.value)} for one in front.edge]
+def _marks(front: Front, x: Spec, y: Spec) -> list[Spec]:
+    """The edge's line, whiskers, and the largest marks under the smaller ones."""
+    rows = [_row(one, front) for one in sorted(front.contestants, key=lambda one: -one.size)]
+    area = {"type": "sqrt", "domain": [0, rows[0]["size"]], "range": [SMALLEST, LARGEST]}
+    colour = {"condition": {"test": "datum.taken", "value": ACCENT}, "value": SOFT}
+    fill = {"condition": [{"test": "datum.taken", "value": ACCENT}, {"test": "datum.beaten", "value": PAPER}]}
+    line = {"type": "line", "color": LINE, "strokeWidth": 6, "strokeCap": "round", "strokeJoin": "round"}
     return [
+        {"data": data(*(_row(one, front) for one in front.edge)), "mark": line, "encoding": {"x": x, "y": y}},
         {
-            "data": data(*edge),
-            "mark": {"type": "line", "color": LINE, "strokeWidth": 6, "strokeCap": "round", "strokeJoin": "round"},
-            "encoding": {"x": x, "y": y},
+            "data": data(*rows), "mark": {"type": "rule", "strokeWidth": 1.5, "opacity": 0.55},
+            "encoding": {"x": x, "y": {**y, "field": "low"}, "y2": {"field": "high"}, "color": colour},
         },
         {
-            "data": data(*rows),
-            "mark": {"type": "rule", "strokeWidth": 1.5, "opacity": 0.55},
+            "data": data(*rows), "mark": {"type": "point", "strokeWidth": 1.5, "opacity": 1, "fillOpacity": 0.9},
             "encoding": {
-                "x": x, "y": {**y, "field": "low"}, "y2": {"field": "high"},
-                "color": {"condition": {"test": "datum.chosen", "value": ACCENT}, "value": SOFT},
-            },
-        },
-        {
-            "data": data(*sorted(rows, key=lambda row: -float(str(row["size"])))),
-            "mark": {"type": "point", "strokeWidth": 1.5, "opacity": 1, "fillOpacity": 0.9},
-            "encoding": {
-                "x": x, "y": y, "size": quantity("size", scale=area, legend=None),
-                "fill": {**fill, "value": SOFT},
-                "stroke": {"condition": {"test": "datum.chosen", "value": ACCENT}, "value": SOFT},
-            },
-        },
-        {
-            "data": data(*rows),
-            "mark": {"type": "text", "dy": 1, "fontSize": 11, "fontWeight": 600},
-            "encoding": {
-                **_place(x, y, "number"),
-                "color": {"condition": {"test": "datum.beaten", "value": INK}, "value": PAPER},
+                "x": x, "y": y, "size": quantity("size", scale=area, legend=None), "fill": {**fill, "value": SOFT},
+                # Filled marks that overlap are told apart by a line of paper around them.
+                "stroke": {"condition": {"test": "datum.beaten", "value": SOFT}, "value": PAPER},
             },
         },
     ]  # fmt: skip
 
 
-def _row(index: int, one: Contestant, front: Front) -> Spec:
+def _numbers_beside(marks: Sequence[Spot], front: Front, x: Spec, y: Spec) -> list[Spec]:
+    """Those in the marks together; each that stands beside its mark alone, at its distance."""
+    colour = {"condition": {"test": "datum.beaten || datum.beside", "value": INK}, "value": PAPER}
+    text = {"type": "text", "fontSize": 11, "fontWeight": 600}
+    layers: list[Spec] = []
+    for group in ([mark for mark in marks if mark.inside], *([mark] for mark in marks if not mark.inside)):
+        rows = [{**_row(mark.one, front), "number": str(mark.number), "beside": not mark.inside} for mark in group]
+        dx, dy = group[0].offset if group else (0, 0)
+        layers.append({
+            "data": data(*rows), "mark": {**text, "dx": exact(dx), "dy": exact(dy + 1)},
+            "encoding": {"x": x, "y": y, "text": {"field": "number"}, "color": colour},
+        })  # fmt: skip
+    return layers
+
+
+def _word(marks: Sequence[Spot], front: Front, area: Area, x: Spec, y: Spec) -> list[Spec]:
+    """What the coloured mark is, where there is room to say it."""
+    taken = next((mark for mark in marks if mark.one is front.taken), None)
+    if taken is None:
+        return []
+    said = "chosen" if taken.one.role is Role.CHOSEN else "smallest that passes"
+    word = word_beside(said, taken, marks, area)
+    if word is None:
+        return []
+    dx, dy = map(exact, word.offset)
+    text = {"type": "text", "color": ACCENT, "fontSize": 13, "fontWeight": 600}
+    return [{
+        "data": data({**_row(taken.one, front), "said": said}),
+        "mark": {**text, "align": word.align, "dx": dx, "dy": dy},
+        "encoding": {"x": x, "y": y, "text": {"field": "said"}},
+    }]  # fmt: skip
+
+
+def _row(one: Contestant, front: Front) -> Spec:
     return {
-        "number": str(index), "speed": exact(front.speed(one)), "quality": exact(one.quality.value),
-        "low": exact(one.quality.low), "high": exact(one.quality.high), "size": one.size,
-        "chosen": one.role is Role.CHOSEN, "beaten": one.beaten and one.role is not Role.CHOSEN,
+        "speed": exact(front.speed(one)), "quality": exact(one.quality.value), "low": exact(one.quality.low),
+        "high": exact(one.quality.high), "size": one.size, "taken": one is front.taken,
+        "beaten": one.beaten and one is not front.taken,
     }  # fmt: skip

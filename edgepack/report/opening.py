@@ -87,15 +87,21 @@ def _bundled(bundle: SeenBundle, one: SeenEvaluation | None) -> str:
 
 
 def _compared(report: Report) -> str:
-    best = [one for one in report.front.contestants if not one.beaten]
-    top = max(best, key=lambda one: (one.quality.value, -one.size))
-    smallest = best[0]
-    if len(best) == 1:
-        return f"Nothing of what was asked beats {top.title}: the best, the quickest and the smallest."
-    return (
-        f"The best is {top.title}, with {words.share(top.quality.value)}. The smallest, {smallest.title}, has "
-        f"{words.share(smallest.quality.value)} at {words.share(smallest.size / top.size)} of its size."
+    """The smallest that is good enough, where the task says what that is; and the best."""
+    front = report.front
+    top = max(front.contestants, key=lambda one: (one.quality.value, -one.size))
+    taken = front.taken
+    best = f"{words.shortened(top.title, 60)}, with {words.share(top.quality.value)}"
+    if taken is None:
+        none = "None meets every target; the" if top.passed is False else "The"
+        return f"{none} best is {best} in {words.size(top.size)}."
+    first = (
+        f"The smallest that meets every target is {words.shortened(taken.title, 60)}, with "
+        f"{words.share(taken.quality.value)} in {words.size(taken.size)}"
     )
+    if taken is top:
+        return f"{first}; it is the best too."
+    return f"{first}. The best is {best} in {words.size(top.size)}."
 
 
 def _evaluated(one: SeenEvaluation) -> str:
@@ -138,7 +144,7 @@ def _speed(
         )
     if one and one.seconds.median > 0:
         return Figure(
-            label="Speed", value=words.figure(1 / one.seconds.median), unit="answers/s", note="the median's"
+            label="Speed", value=words.figure(1 / one.seconds.median), unit="answers/s", note="by the median time"
         )
     return None
 

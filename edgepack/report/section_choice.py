@@ -67,7 +67,7 @@ def _said(one: Met, value: float | None) -> str:
 
 def _lead(report: Report) -> str:
     if report.trials is None:
-        return f"{words.count(len(report.evaluations), 'evaluation')} of one task, side by side."
+        return f"{words.count(len(report.evaluations), 'evaluation')} of one task."
     asked = sum(trial.quality is not None for trial in report.trials.tried)
     stopped = words.shortened(report.trials.stopped, 400).rstrip(".")
     return f"{words.count(asked, 'candidate')} asked, from the cheapest up. The search ended: {stopped}."

@@ -60,8 +60,8 @@ def weights_section(evaluations: tuple[SeenEvaluation, ...]) -> Section:
         blocks=(table(
             "Weights", ("Name", "sha256", "Parameters", "Size"),
             [
-                (one.weights.name, Code(text=one.weights.sha256), words.parameters(one.weights.parameters),
-                 words.size(one.weights.size))
+                (words.shortened(one.title, 60), Code(text=one.weights.sha256),
+                 words.parameters(one.weights.parameters), words.size(one.weights.size))
                 for one in evaluations
             ],
             words=2,

@@ -16,6 +16,7 @@ from edgepack.domain.measurement_json import parse_measurement
 from edgepack.domain.progress import Progress
 from edgepack.domain.report import Report, SeenBundle
 from edgepack.domain.report_evaluation import SeenEvaluation, parse_evaluation, record_values
+from edgepack.domain.report_front import by_merit
 from edgepack.domain.report_records import ROUTING, RouteCurve, parse_gates, parse_routing, parse_trials, parse_tuning
 from edgepack.formats.checking import check
 from edgepack.formats.opening import file_in, open_bundle, read_small
@@ -91,7 +92,9 @@ def _records(paths: Sequence[Path]) -> tuple[tuple[SeenEvaluation, ...], RouteCu
             evaluations.append(parse_evaluation(text, subject=str(path)))
     if len(routes) > 1:
         raise UsageError(f"report: {len(routes)} routes on one page", hint="write a page for each")
-    return tuple(evaluations), routes[0] if routes else None
+    # A record that is named twice stands there once.
+    different = [one for place, one in enumerate(evaluations) if one not in evaluations[:place]]
+    return by_merit(different), routes[0] if routes else None
 
 
 def _text(path: Path) -> str:

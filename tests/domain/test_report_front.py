@@ -4,7 +4,7 @@ import json
 from dataclasses import replace
 
 from edgepack.domain.report_evaluation import parse_evaluation
-from edgepack.domain.report_front import Front, front
+from edgepack.domain.report_front import Front, by_merit, front
 from edgepack.domain.report_records import Role, parse_trials
 from tests.fakes.reports import evaluation, evaluation_text, task, trials_values
 
@@ -52,6 +52,22 @@ def test_the_bundles_own_evaluation_is_among_its_trials_already() -> None:
     found = front(TRIALS, SEEN, chosen=True)
     assert len(found.contestants) == 5 + 2
     assert [one.title for one in found.contestants if one.role is Role.CHOSEN] == ["Tiny 0.5B Q4_0"]
+
+
+def test_where_nobody_chose_the_smallest_that_passes_is_taken() -> None:
+    """And where nothing passes, nothing is; what somebody chose is taken before both."""
+    found = front(None, SEEN, chosen=False)
+    assert found.taken
+    assert found.taken.title == "tiny Q4_0"
+    assert front(TRIALS, SEEN, chosen=False).taken is not found.taken
+    failed = [replace(one, targets=tuple(replace(target, met=False) for target in one.targets)) for one in SEEN]
+    assert front(None, failed, chosen=False).taken is None
+
+
+def test_evaluations_come_in_the_same_order_however_they_are_named() -> None:
+    """The smallest that passes, then the others by quality."""
+    for order in (SEEN, SEEN[::-1]):
+        assert [one.title for one in by_merit(order)] == ["tiny Q4_0", "tiny Q8_0", "tiny Q2_K"]
 
 
 def test_the_edge_is_what_nothing_is_both_better_and_quicker_than() -> None:

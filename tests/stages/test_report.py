@@ -84,6 +84,16 @@ def test_a_route_is_shown_alone_or_beside_evaluations(tmp_path: Path) -> None:
         read_report([route, route], Silent())
 
 
+def test_the_order_in_which_evaluations_are_named_changes_nothing(tmp_path: Path) -> None:
+    """Nor does naming one twice."""
+    paths = write_evaluations(tmp_path)
+    pages = {
+        write_page(read_report(named, Silent()), tmp_path / "page.html", Silent()).sha256
+        for named in (paths, paths[::-1], [*paths, paths[0]])
+    }
+    assert len(pages) == 1
+
+
 def test_a_page_is_about_one_bundle(tmp_path: Path) -> None:
     one, other = report_bundle(tmp_path / "a", {}), report_bundle(tmp_path / "b", {})
     with pytest.raises(UsageError, match="a page is about one bundle"):
