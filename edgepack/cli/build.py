@@ -1,11 +1,22 @@
 """edgepack build: everything, in order, from a profile and a model to a verified bundle."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 import click
 
 from edgepack.cli.adapters import adapter_of, adapter_options
+from edgepack.cli.choosing import (
+    Choosing,
+    Chosen,
+    candidates,
+    candidates_data,
+    choose,
+    choosing_options,
+    searched,
+    shown_candidates,
+    shown_trials,
+)
 from edgepack.cli.options import output_of, output_options
 from edgepack.cli.output import Output
 from edgepack.cli.tuning import tuning_of, tuning_options, types_data
@@ -13,14 +24,12 @@ from edgepack.domain.bundle import Format
 from edgepack.domain.converter import Converter
 from edgepack.domain.device import parse_device
 from edgepack.domain.native import RuntimeChoice
-from edgepack.domain.needs import TaskKind
-from edgepack.domain.quant import Quant
 from edgepack.domain.tuned import ChosenFlags, parse_chosen
 
 if TYPE_CHECKING:
     from edgepack.domain.measurement import Measurement
-    from edgepack.pipeline import Built, Planned
-    from edgepack.pipeline.picking import PickedModel
+    from edgepack.domain.trials import Trials
+    from edgepack.pipeline import Built, Order, Planned
     from edgepack.stages.adapter import OpenedAdapter
 
 _MIB = 1 << 20
@@ -28,19 +37,7 @@ _MIB = 1 << 20
 
 @click.command("build")
 @click.option("--profile", required=True, help="The device: a name (edgepack profile list), a file, or `host`.")
-@click.option(
-    "--model",
-    help="A catalogue id, ORGANIZATION/NAME[@REVISION], a directory, a .gguf, or `demo`; default: pick's first.",
-)
-@click.option(
-    "--task", type=click.Choice([kind.value for kind in TaskKind]), default=TaskKind.CHAT.value, show_default=True,
-    help="Without --model: what the model is for.",
-)  # fmt: skip
-@click.option(
-    "--licence-policy", "policy", default="any", show_default=True, metavar="permissive|any|FILE",
-    help="Without --model: which terms are accepted.",
-)  # fmt: skip
-@click.option("--quant", type=click.Choice([quant.value for quant in Quant]), help="Default: the first that fits.")
+@choosing_options
 @tuning_options
 @adapter_options
 @click.option(
@@ -76,10 +73,6 @@ _MIB = 1 << 20
 def command(
     context: click.Context,
     profile: str,
-    model: str | None,
-    task: str,
-    policy: str,
-    quant: str | None,
     imatrix: str | None,
     calibration: Path | None,
     tensor_types: tuple[str, ...],
@@ -101,40 +94,52 @@ def command(
     measure_again: bool,
     allow_over_3b: bool,
     force: bool,
+    **said: Unpack[Choosing],
 ) -> None:
     """Make a verified bundle: profile, model, quantization, weights, measurement.
 
     Every step is kept in the store: a second run of the same build makes nothing, and a run after ^C goes on.
     """
-    from edgepack.pipeline import Order, build, prepare
-    from edgepack.stages.fetch import find_source
+    from edgepack.domain.trials import trials_json
+    from edgepack.pipeline import Order, build
 
     output = output_of(context)
-    wanted = Quant(quant) if quant else None
-    if model is None:
-        picked = _picked(
-            profile, TaskKind(task), policy, wanted, context_length, allow_over_3b=allow_over_3b, force=force,
-            output=output,
-        )  # fmt: skip
-        source, wanted, context_length = picked.source, picked.quant, picked.context
-    else:
-        source = find_source(model)
+    chosen = choose(profile, said, context_length, allow_over_3b=allow_over_3b, force=force, output=output)
     order = Order(
-        profile=profile, source=source, quant=wanted,
+        profile=profile, source=chosen.source, quant=chosen.quant,
         tuning=tuning_of(imatrix, calibration, tensor_types),
         adapter=adapter_of(adapter, merge, adapter_type, Converter(converter)), converter=Converter(converter),
-        context=context_length, system_prompt=system_prompt, format=Format(form), out=out,
+        context=chosen.context, system_prompt=system_prompt, format=Format(form), out=out,
         offline=offline, allow_over_3b=allow_over_3b,
         runtime=_runtime_of(runtime), flags=_flags_of(record), force=force, threads=threads,
         device=parse_device(device), measure=not no_bench, measure_again=measure_again,
     )  # fmt: skip
     if dry_run:
-        planned = prepare(order, output)
-        output.result("build", {"planned": _planned_data(planned), "built": None}, lambda: _planned_text(planned))
+        _show_plan(order, chosen, output)
         return
+    trials = None
+    if chosen.search:
+        order, trials = searched(order, chosen.search, output)
     built = build(order, output)
-    data = {"planned": _planned_data(built.planned), "built": _built_data(built)}
-    output.result("build", data, lambda: _built_text(built))
+    data = {
+        "planned": _planned_data(built.planned),
+        "built": _built_data(built),
+        "trials": trials and trials_json(trials),
+    }
+    output.result("build", data, lambda: _built_text(built, trials))
+
+
+def _show_plan(order: "Order", chosen: Chosen, output: Output) -> None:
+    """What would be made, or the candidates that would be asked."""
+    from edgepack.pipeline import prepare
+
+    if chosen.search:
+        found = candidates(order, chosen.search, output)
+        data = {"planned": None, "built": None, "candidates": candidates_data(found)}
+        output.result("build", data, lambda: shown_candidates(found))
+        return
+    planned = prepare(order, output)
+    output.result("build", {"planned": _planned_data(planned), "built": None}, lambda: _planned_text(planned))
 
 
 def _runtime_of(word: str) -> RuntimeChoice | Path:
@@ -146,26 +151,6 @@ def _flags_of(record: Path | None) -> ChosenFlags | None:
     if record is None:
         return None
     return parse_chosen(record.read_text(encoding="utf-8", errors="replace"), subject=str(record))
-
-
-def _picked(
-    profile: str,
-    task: TaskKind,
-    policy: str,
-    quant: Quant | None,
-    context: int | None,
-    *,
-    allow_over_3b: bool,
-    force: bool,
-    output: Output,
-) -> "PickedModel":
-    from edgepack.infra.library import load_policy
-    from edgepack.pipeline.picking import pick_model
-
-    return pick_model(
-        profile, task, policy=load_policy(policy), quant=quant, context=context, allow_over_3b=allow_over_3b,
-        force=force, progress=output,
-    )  # fmt: skip
 
 
 def _planned_data(planned: "Planned") -> dict[str, object]:
@@ -253,8 +238,9 @@ def _adapter_text(adapter: "OpenedAdapter") -> str:
     return f"{adapter.name}, {'merged' if adapter.choice.merge else f'{adapter.choice.type} beside the weights'}"
 
 
-def _built_text(built: "Built") -> str:
+def _built_text(built: "Built", trials: "Trials | None") -> str:
     lines = [
+        *([shown_trials(trials), ""] if trials else []),
         _planned_text(built.planned),
         *(_measured_lines(built.measurement) if built.measurement else ["  not measured"]),
         f"  bundle        {built.bundle.path} ({built.bundle.size / _MIB:,.1f} MiB)",

@@ -8,7 +8,7 @@ from edgepack.domain import metrics
 from edgepack.domain.answering import Answered
 from edgepack.domain.measurement import MeasuredWeights, Runtime
 from edgepack.domain.metrics import Counts, Estimate, estimate
-from edgepack.domain.task import Example, FreeText, Grammar, JsonSchema, Labels, Metric, Task
+from edgepack.domain.task import Example, FreeText, Grammar, JsonSchema, Labels, Metric, Targets, Task
 
 SCHEMA = "edgepack.evaluation/1"
 
@@ -113,18 +113,33 @@ class Evaluation:
     @property
     def targets(self) -> tuple[Met, ...]:
         """Each target that the task sets."""
-        wanted = self.task.targets
-        return tuple(
-            Met(target=name, wanted=limit, reached=got, met=got is not None and (got - limit) * sign >= 0)
-            for name, limit, got, sign in (
-                ("quality", wanted.quality, self.quality.value, 1),
-                ("first_token_seconds", wanted.first_token, self.first_token.p95, -1),
-                ("tokens_per_second", wanted.decode, self.decode, 1),
-                ("size_bytes", wanted.size, self.weights.size, -1),
-                ("memory_bytes", wanted.memory, self.memory, -1),
-            )
-            if limit is not None
+        return judged_targets(
+            self.task.targets, quality=self.quality.value, first_token=self.first_token.p95, decode=self.decode,
+            size=self.weights.size, memory=self.memory,
+        )  # fmt: skip
+
+
+def judged_targets(
+    wanted: Targets,
+    *,
+    quality: float,
+    first_token: float | None,
+    decode: float | None,
+    size: int,
+    memory: int | None,
+) -> tuple[Met, ...]:
+    """Each target that is set, against what was reached. What nobody knows (None) is not met."""
+    return tuple(
+        Met(target=name, wanted=limit, reached=got, met=got is not None and (got - limit) * sign >= 0)
+        for name, limit, got, sign in (
+            ("quality", wanted.quality, quality, 1),
+            ("first_token_seconds", wanted.first_token, first_token, -1),
+            ("tokens_per_second", wanted.decode, decode, 1),
+            ("size_bytes", wanted.size, size, -1),
+            ("memory_bytes", wanted.memory, memory, -1),
         )
+        if limit is not None
+    )
 
 
 def judge(task: Task, example: Example, answered: Answered) -> Judged:

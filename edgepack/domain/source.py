@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from edgepack.domain.errors import BadInputError, UsageError
+from edgepack.domain.quant import Quant
 
 
 class Demo(StrEnum):
@@ -47,6 +48,9 @@ class GgufSource:
 
 
 Source: TypeAlias = DemoSource | HubSource | DirectorySource | GgufSource
+
+Wanted: TypeAlias = tuple[str, Source, Quant | None]
+"""A model as somebody called it, what that means, and a quantization."""
 
 _DEMOS = {"demo": Demo.LARGE, **{demo.value: demo for demo in Demo}}
 

@@ -8,64 +8,28 @@ from typing import assert_never
 from edgepack.domain.adapter import AdapterWeights
 from edgepack.domain.bundle import Format
 from edgepack.domain.device import LocalDevice
-from edgepack.domain.errors import UsageError
 from edgepack.domain.measurement import Measurement, Workload
 from edgepack.domain.measurement_json import measurement_json, parse_measurement
-from edgepack.domain.memory import need_of
 from edgepack.domain.native import NativeRuntime, RuntimeChoice
-from edgepack.domain.plan import choose
 from edgepack.domain.profile import profile_toml
 from edgepack.domain.progress import Progress
-from edgepack.domain.repacking import loading_of
 from edgepack.domain.weights import Weights
-from edgepack.infra.library import load_profile
 from edgepack.infra.machine import host_profile
 from edgepack.infra.observations import Observations
 from edgepack.infra.pins import llama_cpp_pin
 from edgepack.infra.store import Store, home
-from edgepack.pipeline.contents import contents_of, evidence_of, flags_of, state_of
-from edgepack.pipeline.material import context_of, open_material, refuse_embedding
+from edgepack.pipeline.contents import contents_of, evidence_of, state_of
 from edgepack.pipeline.order import Built, Order, Planned
-from edgepack.stages.adapter import convert_adapter, open_adapter
-from edgepack.stages.adopt import Adopted
+from edgepack.pipeline.planning import prepare, weights_of
+from edgepack.stages.adapter import convert_adapter
 from edgepack.stages.bench import bench
 from edgepack.stages.bundle import Bundle, write_bundle
-from edgepack.stages.convert import Opened, convert, file_stem, warn_of_types
+from edgepack.stages.convert import Opened
 from edgepack.stages.device_bench import bench_device
-from edgepack.stages.imatrix import find_matrix
 from edgepack.stages.runtime import adopt_runtime, build_runtime
 from edgepack.stages.verify import Verdict, verify
 
 __all__ = ["Built", "Order", "Planned", "build", "prepare"]
-
-
-def prepare(order: Order, progress: Progress) -> Planned:
-    """Profile and model to the candidate that would be built."""
-    _refuse_unmeasurable(order)
-    profile = load_profile(order.profile)
-    adapter = open_adapter(order.adapter, memo=home() / "digests", progress=progress) if order.adapter else None
-    material = open_material(order, adapter, progress)
-    refuse_embedding(material)
-    context = context_of(order.context, material)
-    flags = flags_of(order, profile, context)
-    plan = choose(
-        material.candidates(order.quant, need_of(flags), loading_of(profile.isa, flags)),
-        context=context,
-        budget=profile.memory_budget,
-        subject=material.name,
-        force=order.force,
-    )
-    warn_of_types(plan.chosen.fallen, plan.chosen.size, order.tuning, plan.chosen.quant, progress)
-    name = file_stem(material.name, *([adapter.name] if adapter else []), plan.chosen.title, profile.name)
-    return Planned(
-        profile=profile,
-        material=material,
-        adapter=adapter,
-        plan=plan,
-        name=name,
-        tuning=order.tuning,
-        converter=order.converter,
-    )
 
 
 def build(order: Order, progress: Progress) -> Built:
@@ -73,7 +37,7 @@ def build(order: Order, progress: Progress) -> Built:
     planned = prepare(order, progress)
     progress.step(f"chosen {planned.plan.chosen.title}: {planned.plan.reason}")
     runtime = _runtime(planned, order, progress)
-    weights = _weights(planned, order, progress)
+    weights = weights_of(planned, order, progress)
     if order.flags and order.flags.sha256 != weights.sha256:
         progress.warn("--flags: they were searched for with other weights; what they gain with these nobody saw")
     adapter = _adapter_weights(planned, order, progress)
@@ -86,7 +50,7 @@ def build(order: Order, progress: Progress) -> Built:
             adapter,
             state_of(planned, weights, adapter, order, progress),
             runtime,
-            evidence_of(order, weights, adapter, measurement, progress),
+            {**evidence_of(order, weights, adapter, measurement, progress), **order.evidence},
         ),
         destination=order.out or Path(planned.name + (".tar" if order.format is Format.TAR else "")),
         format=order.format,
@@ -100,46 +64,6 @@ def build(order: Order, progress: Progress) -> Built:
         bundle=bundle,
         verdict=_verified(bundle, progress),
     )
-
-
-def _refuse_unmeasurable(order: Order) -> None:
-    """llama-bench measures on other devices: it must be there, and knows no adapters."""
-    if isinstance(order.device, LocalDevice) or not order.measure:
-        return
-    if order.runtime is RuntimeChoice.NONE:
-        raise UsageError(
-            f"--device {order.device} --runtime none: nothing to measure with", hint="leave one of the two away"
-        )
-    if order.adapter and not order.adapter.merge:
-        raise UsageError(
-            f"--device {order.device}: llama-bench takes no adapter beside the weights",
-            hint="add --merge, or leave --device away",
-        )
-
-
-def _weights(planned: Planned, order: Order, progress: Progress) -> Weights:
-    match planned.material:
-        case Adopted(weights=weights):
-            return weights
-        case Opened() as opened:
-            quant = planned.plan.chosen.quant
-            assert quant is not None, "a checkpoint's candidates are quantizations"
-            version, store = llama_cpp_pin().version, Store(home())
-            threads = order.threads or len(os.sched_getaffinity(0))
-            matrix = find_matrix(
-                opened.tuning.matrix,
-                opened.conversion,
-                weights=opened.inputs,
-                llama_cpp=version,
-                store=store,
-                threads=threads,
-                progress=progress,
-            )
-            return convert(
-                opened, quant, matrix=matrix, llama_cpp=version, store=store, threads=threads, progress=progress
-            )
-        case _:
-            assert_never(planned.material)
 
 
 def _runtime(planned: Planned, order: Order, progress: Progress) -> NativeRuntime | None:

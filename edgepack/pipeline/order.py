@@ -1,6 +1,7 @@
 """What a build was asked for, what it would make, and what it made."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
@@ -57,6 +58,8 @@ class Order:
     """Where to measure."""
     measure: bool = True
     measure_again: bool = False
+    evidence: Mapping[str, bytes] = field(default_factory=dict)
+    """Records that were made on the way to this order, by file name; they go into the bundle."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,0 +1,92 @@
+"""From an order to what would be made, and to its weights."""
+
+import os
+from typing import assert_never
+
+from edgepack.domain.device import LocalDevice
+from edgepack.domain.errors import UsageError
+from edgepack.domain.memory import need_of
+from edgepack.domain.native import RuntimeChoice
+from edgepack.domain.plan import choose
+from edgepack.domain.progress import Progress
+from edgepack.domain.repacking import loading_of
+from edgepack.domain.weights import Weights
+from edgepack.infra.library import load_profile
+from edgepack.infra.pins import llama_cpp_pin
+from edgepack.infra.store import Store, home
+from edgepack.pipeline.contents import flags_of
+from edgepack.pipeline.material import context_of, open_material, refuse_embedding
+from edgepack.pipeline.order import Order, Planned
+from edgepack.stages.adapter import open_adapter
+from edgepack.stages.adopt import Adopted
+from edgepack.stages.convert import Opened, convert, file_stem, warn_of_types
+from edgepack.stages.imatrix import find_matrix
+
+
+def prepare(order: Order, progress: Progress) -> Planned:
+    """Profile and model to the candidate that would be built."""
+    _refuse_unmeasurable(order)
+    profile = load_profile(order.profile)
+    adapter = open_adapter(order.adapter, memo=home() / "digests", progress=progress) if order.adapter else None
+    material = open_material(order, adapter, progress)
+    refuse_embedding(material)
+    context = context_of(order.context, material)
+    flags = flags_of(order, profile, context)
+    plan = choose(
+        material.candidates(order.quant, need_of(flags), loading_of(profile.isa, flags)),
+        context=context,
+        budget=profile.memory_budget,
+        subject=material.name,
+        force=order.force,
+    )
+    warn_of_types(plan.chosen.fallen, plan.chosen.size, order.tuning, plan.chosen.quant, progress)
+    name = file_stem(material.name, *([adapter.name] if adapter else []), plan.chosen.title, profile.name)
+    return Planned(
+        profile=profile,
+        material=material,
+        adapter=adapter,
+        plan=plan,
+        name=name,
+        tuning=order.tuning,
+        converter=order.converter,
+    )
+
+
+def weights_of(planned: Planned, order: Order, progress: Progress) -> Weights:
+    match planned.material:
+        case Adopted(weights=weights):
+            return weights
+        case Opened() as opened:
+            quant = planned.plan.chosen.quant
+            assert quant is not None, "a checkpoint's candidates are quantizations"
+            version, store = llama_cpp_pin().version, Store(home())
+            threads = order.threads or len(os.sched_getaffinity(0))
+            matrix = find_matrix(
+                opened.tuning.matrix,
+                opened.conversion,
+                weights=opened.inputs,
+                llama_cpp=version,
+                store=store,
+                threads=threads,
+                progress=progress,
+            )
+            return convert(
+                opened, quant, matrix=matrix, llama_cpp=version, store=store, threads=threads, progress=progress
+            )
+        case _:
+            assert_never(planned.material)
+
+
+def _refuse_unmeasurable(order: Order) -> None:
+    """llama-bench measures on other devices: it must be there, and knows no adapters."""
+    if isinstance(order.device, LocalDevice) or not order.measure:
+        return
+    if order.runtime is RuntimeChoice.NONE:
+        raise UsageError(
+            f"--device {order.device} --runtime none: nothing to measure with", hint="leave one of the two away"
+        )
+    if order.adapter and not order.adapter.merge:
+        raise UsageError(
+            f"--device {order.device}: llama-bench takes no adapter beside the weights",
+            hint="add --merge, or leave --device away",
+        )

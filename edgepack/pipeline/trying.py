@@ -1,0 +1,231 @@
+"""Choice by evidence: candidates asked the user's own task from the cheapest up, until one meets every target."""
+
+import json
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from statistics import median
+
+from edgepack.domain.errors import BadInputError, NothingFitsError
+from edgepack.domain.evaluation import Evaluation
+from edgepack.domain.evaluation_json import evaluation_json
+from edgepack.domain.progress import Progress
+from edgepack.domain.quant import Quant
+from edgepack.domain.source import GgufSource, HubSource, Source, Wanted
+from edgepack.domain.speed import SpeedPlan
+from edgepack.domain.task import Task
+from edgepack.domain.trials import Candidate, Trial, Trials, hopeless, reached, trials_json
+from edgepack.infra.library import load_catalogue, load_profile, load_sizes
+from edgepack.infra.machine import host_profile
+from edgepack.infra.store import home
+from edgepack.pipeline.expected import expected_speed
+from edgepack.pipeline.order import Order, Planned
+from edgepack.pipeline.planning import prepare, weights_of
+from edgepack.stages.eval import evaluate
+
+USUAL_QUANTS = (Quant.Q4_0, Quant.Q4_K_M, Quant.Q8_0)
+"""The fast one, the good one of the same size, and the one that loses next to nothing."""
+
+# Looks at a part of the examples before all are asked: most candidates that will not do are given up here.
+_LOOKS = (40, 120)
+_SEED = 6
+# Next to nothing is lost at these.
+_LOSSLESS = (Quant.Q8_0, Quant.F16, Quant.BF16)
+_MIB = 1 << 20
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Attempt:
+    """A model at a quantization that may be tried."""
+
+    source: Source
+    title: str
+    """The model, as the user or the catalogue calls it."""
+    quant: Quant | None
+    """None for weights that are quantized already."""
+    parameters: int
+    size: int
+    """Bytes of the weights. Both from the catalogue, or from the headers of the checkpoint."""
+
+
+def attempts(order: Order, wanted: Sequence[Wanted], progress: Progress) -> tuple[Attempt, ...]:
+    """What may be tried, the smallest weights first.
+
+    A model of the catalogue is not fetched for this. Raises what `prepare` raises for the others.
+    """
+    found = []
+    for title, source, asked in wanted:
+        quant = None if isinstance(source, GgufSource) else asked
+        parameters, size = _listed(source, quant) or _opened(replace(order, source=source, quant=quant), progress)
+        found.append(Attempt(source=source, title=title, quant=quant, parameters=parameters, size=size))
+    # A file of weights is wanted once for each quantization, and is one all the same.
+    return tuple(sorted(dict.fromkeys(found), key=lambda attempt: (attempt.size, attempt.title)))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tried:
+    """What was asked, and what came of it; one is as long as the other."""
+
+    attempts: tuple[Attempt, ...]
+    trials: Trials
+
+
+def try_each(order: Order, tries: Sequence[Attempt], task: Task, progress: Progress) -> Tried:
+    """Ask the attempts in turn until one meets every target of the task, and then one more: what the next size buys.
+
+    Every answer is kept: the same search goes on where it was, and another target asks only what is new.
+    """
+    tried: dict[Attempt, Trial] = {}
+    chosen: Attempt | None = None
+    for number, attempt in enumerate(tries, 1):
+        if chosen and attempt.parameters < chosen.parameters:
+            continue  # more bits of a model that is smaller than what will do are no size up
+        progress.step(f"candidate {number} of {len(tries)}: {_called(attempt)}, {attempt.size / _MIB:,.1f} MiB")
+        if _given_up_at_eight_bits(attempt, tried):
+            trial = Trial(candidate=_unplanned(attempt), skipped="given up at eight bits, more would not help")
+        else:
+            trial = _trial(attempt, order, task, progress, alone=len(tries) == 1)
+        progress.step(_said(trial, task))
+        tried[attempt] = trial
+        if chosen and trial.evaluation:
+            break
+        chosen = chosen or (attempt if trial.passed else None)
+    trials = Trials(task=task, profile=load_profile(order.profile).name, tried=tuple(tried.values()))
+    return Tried(attempts=tuple(tried), trials=trials)
+
+
+def chosen_order(order: Order, tried: Tried, progress: Progress) -> Order:
+    """The order for the candidate that the evidence speaks for, and the evidence with it.
+
+    Raises NothingFitsError where none met every target; with `force` the best of them is built.
+    """
+    trials = tried.trials
+    trial = trials.chosen
+    if trial is None:
+        problem = _none_passed(trials)
+        trial = trials.best
+        if trial is None or not order.force:
+            raise problem
+        progress.warn(f"{problem.what}; built all the same")
+    assert trial.evaluation, "chosen among those that were asked"
+    evidence = {
+        "trials.json": _text(trials_json(trials)),
+        "evaluation.json": _text(evaluation_json(trial.evaluation)),
+    }
+    return replace(_order_of(order, tried.attempts[trials.tried.index(trial)]), evidence=evidence)
+
+
+def _given_up_at_eight_bits(attempt: Attempt, tried: Mapping[Attempt, Trial]) -> bool:
+    return any(
+        one.source == attempt.source and one.quant in _LOSSLESS and trial.evaluation and trial.skipped
+        for one, trial in tried.items()
+    )
+
+
+def _order_of(order: Order, attempt: Attempt) -> Order:
+    return replace(order, source=attempt.source, quant=attempt.quant)
+
+
+def _trial(attempt: Attempt, order: Order, task: Task, progress: Progress, *, alone: bool) -> Trial:
+    order = _order_of(order, attempt)
+    try:
+        planned = prepare(replace(order, force=True), progress)
+    except BadInputError as error:
+        if alone:
+            raise
+        return Trial(candidate=_unplanned(attempt), skipped=error.what)
+    candidate, plan = _candidate(attempt, planned), planned.plan
+    if plan.chosen.memory.total > plan.budget and not order.force:
+        needs, has = (f"{size / _MIB:,.0f} MiB" for size in (plan.chosen.memory.total, plan.budget))
+        return Trial(candidate=candidate, skipped=f"needs {needs} of {has}")
+    evaluation, hope = _asked(planned, order, task, progress)
+    here = planned.profile == host_profile()
+    expected = None if here else _expected(planned, evaluation)
+    targets = reached(evaluation, task.targets, candidate, expected, here=here)
+    return Trial(candidate=candidate, evaluation=evaluation, expected=expected, targets=targets, skipped=hope)
+
+
+def _asked(planned: Planned, order: Order, task: Task, progress: Progress) -> tuple[Evaluation, str | None]:
+    """All examples, or as many as it took to see that it will not do, and why."""
+    weights = weights_of(planned, order, progress)
+    total = len(task.held_out)
+    for look in (look for look in _LOOKS if 2 * look <= total):
+        part = replace(task, held_out=tuple(random.Random(_SEED).sample(task.held_out, look)))
+        seen = evaluate(weights, part, home=home(), progress=progress, profile=planned.profile, force=order.force)
+        scores = [judged.score for judged in seen.judged]
+        if why := hopeless(scores, task.metric, task.targets.quality, total=total):
+            return seen, why
+    return evaluate(weights, task, home=home(), progress=progress, profile=planned.profile, force=order.force), None
+
+
+def _expected(planned: Planned, evaluation: Evaluation) -> SpeedPlan | None:
+    """What the profile's device will do with a request of the task's usual length."""
+    return expected_speed(
+        planned,
+        prompt=int(median(one.answered.prompt_tokens for one in evaluation.judged)),
+        answer=int(median(one.answered.tokens for one in evaluation.judged)),
+    )
+
+
+def _listed(source: Source, quant: Quant | None) -> tuple[int, int] | None:
+    """Parameters and bytes of a model of the catalogue, without fetching it."""
+    if not isinstance(source, HubSource) or quant is None:
+        return None
+    listed = load_catalogue().find(source.repository)
+    return (listed.parameters, load_sizes()[listed.id].quants[quant].size) if listed else None
+
+
+def _opened(order: Order, progress: Progress) -> tuple[int, int]:
+    """The same of any other."""
+    planned = prepare(replace(order, force=True), progress)
+    return planned.material.parameters, planned.plan.chosen.size
+
+
+def _candidate(attempt: Attempt, planned: Planned) -> Candidate:
+    chosen, material = planned.plan.chosen, planned.material
+    return Candidate(
+        model=material.name, origin=material.origin, quant=chosen.title, parameters=material.parameters,
+        size=attempt.size, memory=chosen.memory.total,
+    )  # fmt: skip
+
+
+def _unplanned(attempt: Attempt) -> Candidate:
+    return Candidate(
+        model=attempt.title, origin=attempt.title, quant=attempt.quant or "as-is", parameters=attempt.parameters,
+        size=attempt.size, memory=None,
+    )  # fmt: skip
+
+
+def _called(attempt: Attempt) -> str:
+    return f"{attempt.title} {attempt.quant}" if attempt.quant else attempt.title
+
+
+def _said(trial: Trial, task: Task) -> str:
+    """One line for people."""
+    if trial.evaluation is None:
+        return f"not asked: {trial.skipped}"
+    found = trial.evaluation.quality
+    quality = f"{task.metric} {found.value:.1%} ({found.low:.1%} to {found.high:.1%})"
+    if trial.skipped:
+        return f"{quality}: given up, {trial.skipped}"
+    missed = ", ".join(target.target for target in trial.targets if not target.met)
+    return f"{quality}: {f'misses {missed}' if missed else 'meets every target'}"
+
+
+def _none_passed(trials: Trials) -> NothingFitsError:
+    best, wanted = trials.best, trials.task.targets.quality
+    hint = "name larger models with --model, ask for less, or build the best of them with --force"
+    if best is None or best.evaluation is None:
+        reasons = "; ".join(f"{trial.candidate.model}: {trial.skipped}" for trial in trials.tried[:3])
+        return NothingFitsError(f"{trials.task.name}: no candidate could be asked ({reasons})", hint=hint)
+    candidate = best.candidate
+    limit = "" if wanted is None else f" of {wanted:.1%} wanted"
+    return NothingFitsError(
+        f"{trials.task.name}: none of {len(trials.tried)} candidates meets every target; the best, {candidate.model} "
+        f"{candidate.quant}, reaches {best.evaluation.quality.value:.1%}{limit}",
+        hint=hint,
+    )
+
+
+def _text(record: dict[str, object]) -> bytes:
+    return f"{json.dumps(record, indent=2, ensure_ascii=False)}\n".encode()
