@@ -91,7 +91,7 @@ def _drawn(front: Front, frame: Frame, metric: str, unit: str) -> Markup:
     x = quantity(
         "speed",
         scale={"type": "log" if wide else "linear", "domain": list(map(exact, span)), "nice": False, "zero": False},
-        axis=x_axis(frame, f"{unit} →", log_ticks(*span) if wide else ticks(*span), "~s"),
+        axis=x_axis(frame, f"{unit} →", log_ticks(*span) if wide else ticks(*span), ",~f"),
     )
     y = quantity(
         "quality",

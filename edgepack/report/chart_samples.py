@@ -23,6 +23,8 @@ from edgepack.report.drawing import (
 )
 from edgepack.report.view import Chart, table
 
+_FEW = 12
+"""Samples that are each numbered."""
 _TITLES = {Phase.PREFILL: "Reading the prompt", Phase.DECODE: "Writing the answer"}
 
 
@@ -63,14 +65,16 @@ def sustained_chart(sustained: Sustained) -> Chart:
 def _drawn(
     places: Sequence[float], rates: Sequence[float], middle: float, width: int, unit: str, *, dots: bool
 ) -> Markup:
-    frame = Frame(width=width, height=170, top=14, left=48)
+    frame = Frame(width=width, height=170, top=14, left=52)
     most = max(rates) * 1.08
-    whole = [tick for tick in ticks(0, max(places), 4) if tick == int(tick) and (tick or not dots)]
+    whole = [tick for tick in ticks(0, max(places), 4) if tick == int(tick)]
+    if dots:
+        whole = [place for place in places if len(places) <= _FEW or place in whole]
     x = quantity(
         "at", scale={"domain": [0, exact(max(places) * 1.04)], "nice": False}, axis=x_axis(frame, unit, whole, "d")
     )
     y = quantity(
-        "rate", scale={"domain": [0, exact(most)], "nice": False}, axis=y_axis(frame, None, ticks(0, most, 4), "~s")
+        "rate", scale={"domain": [0, exact(most)], "nice": False}, axis=y_axis(frame, None, ticks(0, most, 4), ",~f")
     )
     rows = [{"at": exact(place), "rate": exact(rate)} for place, rate in zip(places, rates, strict=True)]
     mark = (

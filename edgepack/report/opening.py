@@ -1,11 +1,10 @@
-"""The top of a page: what it is about, the answer in a sentence, the numbers that a reader came for."""
+"""The top of a page: what it is about, and the answer in a sentence."""
 
-from edgepack.domain.measurement import Measurement, Phase
 from edgepack.domain.report import Report, SeenBundle
 from edgepack.domain.report_evaluation import SeenEvaluation
 from edgepack.domain.report_records import Role, Trial, Trials
 from edgepack.report import words
-from edgepack.report.view import Figure, Mark
+from edgepack.report.view import Mark
 
 
 def title(report: Report) -> str:
@@ -30,7 +29,7 @@ def lead(report: Report) -> str:
     if report.trials and (chosen := report.trials.of(Role.CHOSEN)):
         return _chosen(chosen, report.trials)
     if report.bundle:
-        return _bundled(report.bundle, report.evaluation)
+        return _bundled(report, report.bundle)
     if not report.evaluations:
         return "Which requests a small model answers, and which go up to a larger one."
     return _compared(report) if len(report.evaluations) > 1 else _evaluated(report.evaluations[0])
@@ -46,22 +45,6 @@ def verdict(report: Report) -> Mark | None:
     return Mark(text="Meets every target" if passed else "Misses a target", good=passed)
 
 
-def figures(report: Report) -> tuple[Figure, ...]:
-    """Those that are known, measured before predicted. Of several evaluations alone there are none to put on top."""
-    if report.bundle is None and len(report.evaluations) > 1:
-        return ()
-    chosen = report.trials.of(Role.CHOSEN) if report.trials else None
-    one, bundle, measurement = report.evaluation, report.bundle, report.measurement
-    found = (
-        _quality(one, chosen, report.trials),
-        _speed(one, chosen, bundle, measurement),
-        _first_token(one, chosen, bundle),
-        _size(one, bundle),
-        _memory(one, chosen, bundle),
-    )
-    return tuple(figure for figure in found if figure)
-
-
 def _chosen(chosen: Trial, trials: Trials) -> str:
     asked = sum(trial.quality is not None for trial in trials.tried)
     quality = (
@@ -75,15 +58,24 @@ def _chosen(chosen: Trial, trials: Trials) -> str:
     return f"{name} was chosen for “{task}”, with {quality}: {why}."
 
 
-def _bundled(bundle: SeenBundle, one: SeenEvaluation | None) -> str:
-    facts = bundle.manifest.facts
+def _bundled(report: Report, bundle: SeenBundle) -> str:
+    facts, one = bundle.manifest.facts, report.evaluation
     text = f"{facts.model.name}, {words.parameters(facts.model.parameters)}, for {facts.profile.name}"
-    if one:
-        return (
-            f"{text}. On “{words.shortened(one.task.title, 120)}” it answers with {words.share(one.quality.value)} "
-            f"{words.metric(one.task.metric)}."
-        )
-    return f"{text}. How good it is at a task, nobody has asked yet."
+    if one is None:
+        return f"{text}. How good it is at a task, nobody has asked yet."
+    return (
+        f"{text}. On “{words.shortened(one.task.title, 120)}” it answers with {words.share(one.quality.value)} "
+        f"{words.metric(one.task.metric)}.{_smaller(report)}"
+    )
+
+
+def _smaller(report: Report) -> str:
+    """Whether something smaller would do."""
+    front = report.front
+    passing = [one for one in front.contestants if one.passed]
+    if front.taken is None or not passing or passing[0].size >= front.taken.size:
+        return ""
+    return f" {words.shortened(passing[0].title, 60)}, of {words.size(passing[0].size)}, meets every target too."
 
 
 def _compared(report: Report) -> str:
@@ -109,77 +101,3 @@ def _evaluated(one: SeenEvaluation) -> str:
         f"“{words.shortened(one.task.title, 120)}”: {words.share(one.quality.value)} {words.metric(one.task.metric)} "
         f"on {words.count(len(one.answers), 'held-out example')}."
     )
-
-
-def _quality(one: SeenEvaluation | None, chosen: Trial | None, trials: Trials | None) -> Figure | None:
-    if one:
-        found, metric, of = one.quality, one.task.metric.value, f", {words.count(len(one.answers), 'example')}"
-    elif chosen and chosen.quality and trials:
-        found, metric, of = chosen.quality, trials.metric, ""
-    else:
-        return None
-    interval = words.interval(found.low, found.high)
-    return Figure(
-        label="Quality",
-        value=words.share_number(found.value),
-        unit="%",
-        note=f"{words.metric(metric)}, {interval}{of}",
-    )
-
-
-def _speed(
-    one: SeenEvaluation | None, chosen: Trial | None, bundle: SeenBundle | None, measurement: Measurement | None
-) -> Figure | None:
-    decode = measurement.of(Phase.DECODE) if measurement else None
-    if decode and measurement:
-        where = words.shortened(measurement.conditions.machine, 48)
-        return Figure(label="Speed", value=words.figure(decode.median), unit="tokens/s", note=f"measured on {where}")
-    seen = (one and one.decode) or (chosen and chosen.decode)
-    if seen:
-        return Figure(label="Speed", value=words.figure(seen), unit="tokens/s", note="seen while the task was asked")
-    if bundle and bundle.speed:
-        for_ = bundle.manifest.facts.profile.name
-        return Figure(
-            label="Speed", value=words.figure(bundle.speed.decode), unit="tokens/s", note=f"predicted for {for_}"
-        )
-    if one and one.seconds.median > 0:
-        return Figure(
-            label="Speed", value=words.figure(1 / one.seconds.median), unit="answers/s", note="by the median time"
-        )
-    return None
-
-
-def _first_token(one: SeenEvaluation | None, chosen: Trial | None, bundle: SeenBundle | None) -> Figure | None:
-    times = one.first_token if one else chosen.first_token if chosen else None
-    if times:
-        value, unit = words.seconds_parts(times.p95)
-        return Figure(label="First token", value=value, unit=unit, note="95 of 100 requests begin within")
-    if bundle and bundle.speed:
-        value, unit = words.seconds_parts(bundle.speed.first_token)
-        return Figure(label="First token", value=value, unit=unit, note="predicted, after 512 tokens")
-    return None
-
-
-def _size(one: SeenEvaluation | None, bundle: SeenBundle | None) -> Figure | None:
-    if bundle:
-        model, quant = bundle.manifest.facts.model, bundle.manifest.facts.quantization
-        size, parameters = bundle.manifest.weights.size, model.parameters
-    elif one:
-        size, parameters, quant = one.weights.size, one.weights.parameters, one.weights.quant  # type: ignore[assignment]
-    else:
-        return None
-    value, unit = words.size_parts(size)
-    said = f"{quant}, {words.parameters(parameters)}" if quant else words.parameters(parameters)
-    return Figure(label="Weights", value=value, unit=unit, note=said)
-
-
-def _memory(one: SeenEvaluation | None, chosen: Trial | None, bundle: SeenBundle | None) -> Figure | None:
-    if bundle and bundle.manifest.facts.plan:
-        value, unit = words.size_parts(bundle.manifest.facts.plan.total)
-        note = f"predicted, {bundle.manifest.facts.flags.context:,} tokens of context"
-    elif seen := (one and one.memory) or (chosen and chosen.memory):
-        value, unit = words.size_parts(seen)
-        note = "by which the process grew"
-    else:
-        return None
-    return Figure(label="Memory", value=value, unit=unit, note=note)

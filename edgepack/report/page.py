@@ -7,6 +7,7 @@ from importlib.resources import files
 
 from edgepack.domain.report import Report
 from edgepack.report import opening
+from edgepack.report.figures import figures
 from edgepack.report.section_choice import choice_section
 from edgepack.report.section_quality import latency_section, quality_section
 from edgepack.report.section_speed import memory_section, predicted_section, speed_section
@@ -49,7 +50,7 @@ def page(report: Report) -> Page:
         above=opening.above(report),
         lead=opening.lead(report),
         verdict=opening.verdict(report),
-        figures=opening.figures(report),
+        figures=figures(report),
         sections=tuple(section for section in _sections(report) if section),
         foot=f"Written by edgepack {report.edgepack} from records alone: the same records give the same page.",
     )
