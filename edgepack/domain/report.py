@@ -6,7 +6,7 @@ from edgepack.domain.bundle import Manifest
 from edgepack.domain.measurement import Measurement, Phase
 from edgepack.domain.report_evaluation import SeenEvaluation
 from edgepack.domain.report_front import Front, front
-from edgepack.domain.report_records import RouteCurve, SeenGate, SeenTuning, Trials
+from edgepack.domain.report_records import RouteCurve, SeenGate, SeenTrials, SeenTuning
 from edgepack.domain.speed import SpeedPlan
 
 LOCAL = "local"
@@ -38,7 +38,7 @@ class Report:
     """The first is the subject's own where `evaluated`; the others stand beside it."""
     evaluated: bool
     """Whether the subject itself was evaluated; always, without a bundle."""
-    trials: Trials | None
+    trials: SeenTrials | None
     routing: RouteCurve | None
     gates: tuple[SeenGate, ...] | None
     tuning: SeenTuning | None

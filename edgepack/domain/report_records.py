@@ -4,53 +4,47 @@ Keys that nobody here needs are left alone: whoever writes the records may say m
 """
 
 from dataclasses import dataclass
-from enum import StrEnum
 
 from edgepack.domain.evaluation import Met, Times
+from edgepack.domain.gates import SCHEMA as GATES
 from edgepack.domain.metrics import Estimate
 from edgepack.domain.reading import Table
 from edgepack.domain.report_evaluation import read_estimate, read_target, read_times, record_table, weights_title
+from edgepack.domain.routing_json import SCHEMA as ROUTING
+from edgepack.domain.speed import Basis, SpeedPlan
+from edgepack.domain.trials import SCHEMA as TRIALS
+from edgepack.domain.trials import Role
+from edgepack.domain.tuned import SCHEMA as TUNING
 
-TRIALS = "edgepack.trials/1"
-ROUTING = "edgepack.routing/1"
-GATES = "edgepack.gates/1"
-TUNING = "edgepack.tuning/1"
 _HINT = "make the bundle again with `edgepack build`"
 
 
-class Role(StrEnum):
-    """What became of a candidate."""
-
-    CHOSEN = "chosen"
-    SMALLER = "smaller"
-    """One size down from the chosen one."""
-    LARGER = "larger"
-    """One size up."""
-    TRIED = "tried"
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Trial:
-    """One candidate of a search, and what it gave. None: nobody saw it."""
+class SeenTrial:
+    """One candidate of a search, and what it gave on the machine that built. None: nobody saw it."""
 
     model: str
     origin: str
     quant: str | None
-    parameters: int
     size: int
     """Bytes of the weights."""
     role: Role
     quality: Estimate | None
+    examples: int | None
+    """That were asked."""
     first_token: Times | None
     decode: float | None
     answer: Times | None
     memory: int | None
     predicted_memory: int | None
+    """On the device."""
+    expected: SpeedPlan | None
+    """On the device; None where it is this machine, or nobody knows."""
     joules_per_answer: float | None
     targets: tuple[Met, ...]
     passed: bool
     skipped: str | None
-    """Why it was not asked."""
+    """Why nothing, or not everything, was asked."""
 
     @property
     def title(self) -> str:
@@ -58,7 +52,7 @@ class Trial:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Trials:
+class SeenTrials:
     """A search for the smallest candidate that does a task well enough."""
 
     task: str
@@ -68,9 +62,9 @@ class Trials:
     metric: str
     stopped: str
     """Why the search ended."""
-    tried: tuple[Trial, ...]
+    tried: tuple[SeenTrial, ...]
 
-    def of(self, role: Role) -> Trial | None:
+    def of(self, role: Role) -> SeenTrial | None:
         """The first with that role, if there is one."""
         return next((trial for trial in self.tried if trial.role is role), None)
 
@@ -120,11 +114,11 @@ class SeenTuning:
     machine: str
 
 
-def parse_trials(text: str, *, subject: str) -> Trials:
+def parse_trials(text: str, *, subject: str) -> SeenTrials:
     """Raises BadInputError that names the place."""
     top = record_table(text, TRIALS, subject=subject, hint=_HINT)
     task = top.table("task")
-    return Trials(
+    return SeenTrials(
         task=task.text_or_none("title") or task.text("name"), digest=task.text_or_none("digest"),
         metric=task.text("metric"), stopped=top.text("stopped"),
         tried=tuple(_trial(one) for one in top.tables("tried", least=1)),
@@ -157,26 +151,35 @@ def parse_tuning(text: str, *, subject: str) -> SeenTuning:
     return SeenTuning(summary=top.text("summary"), machine=top.table("on").text_or_none("machine") or "a device")
 
 
-def _trial(table: Table) -> Trial:
+def _trial(table: Table) -> SeenTrial:
     quality, first, answer = (table.table_or_none(key) for key in ("quality", "first_token", "answer"))
-    return Trial(
+    expected = table.table_or_none("expected")
+    return SeenTrial(
         model=table.text("model"),
         origin=table.text("origin"),
         quant=table.text_or_none("quant"),
-        parameters=table.whole("parameters"),
         size=table.whole("size"),
         role=table.choice("role", Role),
         quality=read_estimate(quality) if quality else None,
+        examples=table.whole_or_none("examples"),
         first_token=read_times(first) if first else None,
         decode=table.number_or_none("decode"),
         answer=read_times(answer) if answer else None,
         memory=table.whole_or_none("memory"),
         predicted_memory=table.whole_or_none("predicted_memory"),
+        expected=_speed(expected) if expected else None,
         joules_per_answer=table.number_or_none("joules_per_answer"),
         targets=tuple(read_target(one) for one in table.tables("targets")),
         passed=table.flag("passed", default=False),
         skipped=table.text_or_none("skipped"),
     )
+
+
+def _speed(table: Table) -> SpeedPlan:
+    return SpeedPlan(
+        prefill=table.number("prefill"), decode=table.number("decode", above=0),
+        first_token=table.number("first_token"), basis=table.choice("basis", Basis),
+    )  # fmt: skip
 
 
 def _point(table: Table) -> RoutePoint:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from markupsafe import Markup
 
 from edgepack.domain.report_front import Contestant, Front
-from edgepack.domain.report_records import Role
+from edgepack.domain.trials import Role
 from edgepack.report import words
 from edgepack.report.axes import domain, is_wide, log_domain, log_ticks, ticks
 from edgepack.report.drawing import (
@@ -30,7 +30,7 @@ from edgepack.report.view import Chart, Grid, Mark, table
 
 
 def front_chart(front: Front, metric: str) -> Chart:
-    unit = "tokens/s" if front.writing else "answers/s"
+    unit = front.pace.value
     best = [one for one in front.contestants if not one.beaten]
     named = ", ".join(f"{words.shortened(one.title, 60)} ({words.share(one.quality.value)})" for one in best)
     return Chart(
@@ -53,7 +53,7 @@ def _grid(front: Front, metric: str, unit: str) -> Grid:
     ]
     head = ("#", "Candidate", "", words.capital(metric), "95 % interval", words.capital(unit), "First token")
     return table(
-        "What was asked, the smallest first", (*head, "Weights", "Memory"), rows,
+        "What was asked, the smallest first", (*head, "Weights", "Memory seen"), rows,
         words=3, numbered=True, marked=front.contestants.index(taken) if taken else None,
     )  # fmt: skip
 
@@ -66,6 +66,8 @@ def numbered(front: Front) -> list[tuple[int, Contestant]]:
 def _standing(one: Contestant) -> Mark | str:
     if one.role is Role.CHOSEN:
         return Mark(text="chosen", good=True)
+    if one.given_up:
+        return Mark(text="given up", good=False)
     if one.passed is not None:
         return Mark(text="meets all" if one.passed else "misses", good=one.passed)
     return "beaten" if one.beaten else "front"

@@ -2,7 +2,8 @@
 
 from edgepack.domain.measurement import Phase
 from edgepack.domain.report import PROMPT, Report
-from edgepack.domain.report_records import Role, Trial
+from edgepack.domain.report_records import SeenTrial
+from edgepack.domain.trials import Role
 from edgepack.report import words
 from edgepack.report.view import Figure
 
@@ -15,7 +16,7 @@ def figures(report: Report) -> tuple[Figure, ...]:
     return tuple(figure for figure in found if figure)
 
 
-def _chosen(report: Report) -> Trial | None:
+def _chosen(report: Report) -> SeenTrial | None:
     return report.trials.of(Role.CHOSEN) if report.trials else None
 
 

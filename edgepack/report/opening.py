@@ -2,7 +2,8 @@
 
 from edgepack.domain.report import Report, SeenBundle
 from edgepack.domain.report_evaluation import SeenEvaluation
-from edgepack.domain.report_records import Role, Trial, Trials
+from edgepack.domain.report_records import SeenTrial, SeenTrials
+from edgepack.domain.trials import Role
 from edgepack.report import words
 from edgepack.report.view import Mark
 
@@ -29,7 +30,8 @@ def lead(report: Report) -> str:
     if report.trials and (chosen := report.trials.of(Role.CHOSEN)):
         return _chosen(chosen, report.trials)
     if report.bundle:
-        return _bundled(report, report.bundle)
+        none = " No candidate that was asked meets every target." if report.trials else ""
+        return _bundled(report, report.bundle) + none
     if not report.evaluations:
         return "Which requests a small model answers, and which go up to a larger one."
     return _compared(report) if len(report.evaluations) > 1 else _evaluated(report.evaluations[0])
@@ -45,7 +47,7 @@ def verdict(report: Report) -> Mark | None:
     return Mark(text="Meets every target" if passed else "Misses a target", good=passed)
 
 
-def _chosen(chosen: Trial, trials: Trials) -> str:
+def _chosen(chosen: SeenTrial, trials: SeenTrials) -> str:
     asked = sum(trial.quality is not None for trial in trials.tried)
     quality = (
         f"{words.share(chosen.quality.value)} {words.metric(trials.metric)}" if chosen.quality else "its quality"

@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 from edgepack.domain.evaluation import Met, Times
 from edgepack.domain.report import Report
-from edgepack.domain.report_records import Role, Trial, Trials
+from edgepack.domain.report_records import SeenTrial, SeenTrials
+from edgepack.domain.trials import Role
 from edgepack.report import words
 from edgepack.report.chart_front import front_chart
 from edgepack.report.view import Block, Cell, Code, Grid, Mark, Section, table
@@ -73,7 +74,7 @@ def _lead(report: Report) -> str:
     return f"{words.count(asked, 'candidate')} asked, from the cheapest up. The search ended: {stopped}."
 
 
-def _steps(trials: Trials) -> Grid | None:
+def _steps(trials: SeenTrials) -> Grid | None:
     """The chosen one between its neighbours."""
     chosen = trials.of(Role.CHOSEN)
     found = [(said, trial) for role, said in _ROLES if (trial := trials.of(role))]
@@ -81,30 +82,32 @@ def _steps(trials: Trials) -> Grid | None:
         return None
     columns = [(words.shortened(trial.title, 60), *_step(trial, chosen)) for _, trial in found]
     names = (
-        "Candidate",
-        words.capital(words.metric(trials.metric)),
-        "Answer",
-        "Weights",
-        "Memory",
-        "Energy an answer",
-    )
+        "Candidate", words.capital(words.metric(trials.metric)), "Answer, seen", "Tokens/s, predicted", "Weights",
+        "Memory, predicted", "Memory, seen", "Energy an answer",
+    )  # fmt: skip
     return table(
         "What the next size would buy", ("", *(said for said, _ in found)),
         [(name, *row) for name, *row in zip(names, *columns, strict=True) if any(row)],
     )  # fmt: skip
 
 
-def _step(trial: Trial, chosen: Trial) -> tuple[str, ...]:
+def _step(trial: SeenTrial, chosen: SeenTrial) -> tuple[str, ...]:
     quality = "" if trial.quality is None else words.share(trial.quality.value)
     if trial is not chosen and trial.quality and chosen.quality:
         quality += f" ({words.points(trial.quality.value - chosen.quality.value)})"
     return (
         quality,
         _beside(_median(trial.answer), _median(chosen.answer), words.seconds),
+        _beside(_decode(trial), _decode(chosen), words.figure),
         _beside(trial.size, chosen.size, _size),
+        _beside(trial.predicted_memory, chosen.predicted_memory, _size),
         _beside(trial.memory, chosen.memory, _size),
         _beside(trial.joules_per_answer, chosen.joules_per_answer, _joules),
     )
+
+
+def _decode(trial: SeenTrial) -> float | None:
+    return trial.expected.decode if trial.expected else None
 
 
 def _median(times: Times | None) -> float | None:
@@ -119,14 +122,12 @@ def _beside(value: float | None, chosen: float | None, said: Callable[[float], s
     return f"{said(value)}{factor}"
 
 
-def _asked_not(trials: Trials) -> Grid | None:
+def _asked_not(trials: SeenTrials) -> Grid | None:
     rows: list[tuple[Cell, ...]] = [
-        (
-            words.shortened(trial.title, 60),
-            words.size(trial.size),
-            Code(text=words.shortened(trial.skipped or "not needed", 120)),
-        )
+        (words.shortened(trial.title, 60), words.size(trial.size), Code(text=words.shortened(trial.skipped, 200)))
         for trial in trials.tried
-        if trial.quality is None
+        if trial.skipped
     ]
-    return table("Not asked", ("Candidate", "Weights", "Why"), rows, words=3, folded=True) if rows else None
+    if not rows:
+        return None
+    return table("Not asked, or not to the end", ("Candidate", "Weights", "Why"), rows, words=3, folded=True)

@@ -2,8 +2,8 @@
 
 from edgepack.domain.bundle import PredictedMemory
 from edgepack.domain.measurement import Measurement, Phase
-from edgepack.domain.report import PROMPT, Report, measured_first_token
-from edgepack.domain.report_records import Role, SeenTuning, Trials
+from edgepack.domain.report import LOCAL, PROMPT, Report, measured_first_token
+from edgepack.domain.report_records import SeenTuning
 from edgepack.domain.speed import SpeedPlan
 from edgepack.report import words
 from edgepack.report.chart_memory import memory_chart
@@ -32,7 +32,7 @@ def speed_section(measurement: Measurement, tuning: SeenTuning | None, *, elsewh
 
 
 def memory_section(plan: PredictedMemory, measurement: Measurement | None, budget: int | None) -> Section:
-    seen = measurement.conditions.peak_rss if measurement and measurement.device != "local" else None
+    seen = measurement.conditions.peak_rss if measurement and measurement.device != LOCAL else None
     part = (
         f" of {words.size(budget)} that the profile gives a model ({words.share(plan.total / budget)})"
         if budget
@@ -45,27 +45,25 @@ def memory_section(plan: PredictedMemory, measurement: Measurement | None, budge
 
 
 def predicted_section(report: Report) -> Section | None:
-    """None where nothing was both predicted and measured."""
-    compared = [*_bundled(report), *(_tried(report.trials) if report.trials else [])]
+    """None where nothing was both predicted and measured on one device: what is measured elsewhere is no answer."""
+    measurement, bundle = report.measurement, report.bundle
+    if bundle is None or measurement is None or report.elsewhere:
+        return None
+    plan, seen = bundle.manifest.facts.plan, measurement.conditions.peak_rss
+    compared = _speeds(bundle.speed, measurement) if bundle.speed else []
+    notes: list[Block] = []
+    if plan and seen and measurement.device != LOCAL:
+        compared.append(_memory("memory, peak", plan.total, seen))
+        tokens = max(measurement.workload.prompt_tokens, measurement.workload.generated_tokens)
+        context = f"{bundle.manifest.facts.flags.context:,} tokens of context"
+        notes.append(Note(text=f"Memory is planned for {context}, and was measured while {tokens:,} were in it."))
     if not compared:
         return None
     return Section(
         name="predicted", title="Predicted against measured",
         lead="A plan says what will be; only a measurement says whether it was right. At 1 both are the same.",
-        blocks=(ratios_chart(compared),),
+        blocks=(ratios_chart(compared), *notes),
     )  # fmt: skip
-
-
-def _bundled(report: Report) -> list[Compared]:
-    """On one device: what is measured elsewhere is no answer to what is predicted for the profile."""
-    measurement, bundle = report.measurement, report.bundle
-    if bundle is None or measurement is None or report.elsewhere:
-        return []
-    plan, seen, speed = bundle.manifest.facts.plan, measurement.conditions.peak_rss, bundle.speed
-    found = _speeds(speed, measurement) if speed else []
-    if plan and seen and measurement.device != "local":
-        found.append(_memory("memory, peak", plan.total, seen))
-    return found
 
 
 def _speeds(plan: SpeedPlan, measurement: Measurement) -> list[Compared]:
@@ -88,14 +86,6 @@ def _rate(name: str, predicted: float, measured: float) -> Compared:
     return Compared(
         name=name, predicted=predicted, measured=measured, said=(words.figure(predicted), words.figure(measured))
     )
-
-
-def _tried(trials: Trials) -> list[Compared]:
-    return [
-        _memory(f"memory, {words.shortened(trial.title, 24)}", trial.predicted_memory, trial.memory)
-        for trial in trials.tried
-        if trial.memory and trial.predicted_memory and trial.role in (Role.CHOSEN, Role.SMALLER, Role.LARGER)
-    ]
 
 
 def _memory(name: str, predicted: int, measured: int) -> Compared:

@@ -17,7 +17,8 @@ from edgepack.domain.progress import Progress
 from edgepack.domain.report import Report, SeenBundle
 from edgepack.domain.report_evaluation import SeenEvaluation, parse_evaluation, record_values
 from edgepack.domain.report_front import by_merit
-from edgepack.domain.report_records import ROUTING, RouteCurve, parse_gates, parse_routing, parse_trials, parse_tuning
+from edgepack.domain.report_records import RouteCurve, parse_gates, parse_routing, parse_trials, parse_tuning
+from edgepack.domain.routing_json import SCHEMA as ROUTING
 from edgepack.formats.checking import check
 from edgepack.formats.opening import file_in, open_bundle, read_small
 from edgepack.formats.reader import BundleReader

@@ -4,8 +4,9 @@ import json
 from dataclasses import replace
 
 from edgepack.domain.report_evaluation import parse_evaluation
-from edgepack.domain.report_front import Front, by_merit, front
-from edgepack.domain.report_records import Role, parse_trials
+from edgepack.domain.report_front import Front, Pace, by_merit, front
+from edgepack.domain.report_records import parse_trials
+from edgepack.domain.trials import Role
 from tests.fakes.reports import evaluation, evaluation_text, task, trials_values
 
 TRIALS = parse_trials(json.dumps(trials_values(task())), subject="trials.json")
@@ -26,12 +27,27 @@ def test_a_search_has_those_that_were_asked_the_smallest_first() -> None:
         ("Tiny 135M Q8_0", False), ("Tiny 360M Q4_0", False), ("Tiny 0.5B Q4_0", False), ("Tiny 0.6B Q4_K_M", True),
         ("Tiny 1B Q4_K_M", False),
     ]  # fmt: skip
-    assert found.writing
+
+
+def test_speed_is_what_is_known_of_all() -> None:
+    """The device's, where all are predicted for it; else as it was seen; else answers, of which all give some."""
+    found = front(TRIALS, [], chosen=False)
+    assert (found.pace, found.speed(found.contestants[0])) == (Pace.EXPECTED, 92)
+    assert front(TRIALS, SEEN, chosen=False).pace is Pace.ANSWERS
+    written = Front(
+        contestants=tuple(replace(one, expected=None, tokens_per_second=7.0) for one in found.contestants)
+    )
+    assert (written.pace, written.speed(written.contestants[0])) == (Pace.SEEN, 7)
+
+
+def test_what_was_given_up_says_so() -> None:
+    tried = (replace(TRIALS.tried[0], skipped="9.0 % of 20 examples: all others right would not be enough"),)
+    assert front(replace(TRIALS, tried=tried), [], chosen=False).contestants[0].given_up
 
 
 def test_nothing_beats_its_equal() -> None:
     one = front(TRIALS, [], chosen=False).contestants[0]
-    twins = Front(contestants=(one, replace(one, title="twin")), writing=True)
+    twins = Front(contestants=(one, replace(one, title="twin")))
     again = front(replace(TRIALS, tried=(TRIALS.tried[0], replace(TRIALS.tried[0], model="twin"))), [], chosen=False)
     assert len(twins.edge) == 2
     assert not any(each.beaten for each in again.contestants)
@@ -39,7 +55,7 @@ def test_nothing_beats_its_equal() -> None:
 
 def test_labels_are_not_written_so_speed_is_in_answers() -> None:
     found = front(None, SEEN, chosen=False)
-    assert not found.writing
+    assert found.pace is Pace.ANSWERS
     assert [found.speed(one) for one in found.contestants] == [1 / one.seconds for one in found.contestants]
     assert [one.title for one in found.contestants if one.beaten] == ["tiny Q2_K"]
 

@@ -7,7 +7,8 @@ import pytest
 from edgepack.domain.errors import BadInputError
 from edgepack.domain.evaluation import Evaluation
 from edgepack.domain.report_evaluation import SeenEvaluation, parse_evaluation
-from edgepack.domain.report_records import Role, parse_gates, parse_routing, parse_trials
+from edgepack.domain.report_records import parse_gates, parse_routing, parse_trials
+from edgepack.domain.trials import Role
 from tests.fakes.reports import evaluation, evaluation_text, gates_text, routing_values, task, trials_values
 
 
@@ -53,12 +54,14 @@ def test_json_answers_are_compared_by_the_first_field_that_all_right_ones_have(w
 
 def test_trials_know_their_roles_and_their_gaps() -> None:
     trials = parse_trials(json.dumps(trials_values(task())), subject="trials.json")
-    assert [trials.of(role) and trials.of(role).title for role in (Role.SMALLER, Role.CHOSEN, Role.LARGER)] == [  # type: ignore[union-attr]
-        "Tiny 360M Q4_0", "Tiny 0.5B Q4_0", "Tiny 1B Q4_K_M",
-    ]  # fmt: skip
-    last = trials.tried[-1]
-    assert (last.quality, last.decode, last.memory) == (None, None, None)
-    assert last.skipped == "a smaller one meets every target"
+    titles = [found.title for role in (Role.SMALLER, Role.CHOSEN, Role.LARGER) if (found := trials.of(role))]
+    assert titles == ["Tiny 360M Q4_0", "Tiny 0.5B Q4_0", "Tiny 0.6B Q4_K_M"]
+    chosen, last = trials.of(Role.CHOSEN), trials.tried[-1]
+    assert chosen
+    assert chosen.expected
+    assert (chosen.passed, chosen.examples, chosen.expected.decode) == (True, 200, 33)
+    assert (last.quality, last.decode, last.memory, last.expected, last.predicted_memory) == (None,) * 5
+    assert last.skipped == "does not fit the profile"
 
 
 def test_what_somebody_may_add_to_a_record_is_no_error() -> None:

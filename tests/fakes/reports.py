@@ -28,9 +28,12 @@ from edgepack.domain.measurement import (
 )
 from edgepack.domain.measurement_json import measurement_json
 from edgepack.domain.needs import TaskKind
+from edgepack.domain.quant import Quant
 from edgepack.domain.routing import find_route
 from edgepack.domain.routing_json import Routing, routing_json, side_of
+from edgepack.domain.speed import Basis, SpeedPlan
 from edgepack.domain.task import Example, Labels, Metric, Prompt, Targets, Task
+from edgepack.domain.trials import Candidate, Trial, Trials, reached, trials_json
 
 DATE = datetime(2026, 11, 20, 12, 30, tzinfo=UTC)
 LABELS = ("balance", "card lost", "card payment", "exchange rate", "fees", "refund", "top-up", "transfer")
@@ -130,47 +133,35 @@ def gates_text() -> str:
 
 
 _TRIED = (
-    ("Tiny 135M", "Q8_0", 135_000_000, 138 << 20, "tried", 0.61, 92.0, 0.21),
-    ("Tiny 360M", "Q4_0", 362_000_000, 218 << 20, "smaller", 0.79, 41.0, 0.48),
-    ("Tiny 0.5B", "Q4_0", 494_000_000, 336 << 20, "chosen", 0.9, 33.0, 0.6),
-    ("Tiny 0.6B", "Q4_K_M", 596_000_000, 397 << 20, "tried", 0.885, 24.0, 0.83),
-    ("Tiny 1B", "Q4_K_M", 1_236_000_000, 770 << 20, "larger", 0.93, 12.0, 1.7),
+    ("Tiny 135M", Quant.Q8_0, 138, 0.61, 92.0),
+    ("Tiny 360M", Quant.Q4_0, 218, 0.79, 41.0),
+    ("Tiny 0.5B", Quant.Q4_0, 336, 0.9, 33.0),
+    ("Tiny 0.6B", Quant.Q4_K_M, 397, 0.87, 24.0),
+    ("Tiny 1B", Quant.Q4_K_M, 770, 0.95, 12.0),
 )
 
 
-def trials_values(asked: Task) -> dict[str, object]:
-    """As the search writes them; the last candidate was not asked, and one gave no speed."""
-    tried = [_trial(*row) for row in _TRIED]
-    unseen = dict.fromkeys(("quality", "first_token", "decode", "answer", "memory", "joules_per_answer"))
-    asked_not = {"targets": [], "passed": False, "skipped": "a smaller one meets every target"}
-    last = _trial("Tiny 1.7B", "Q4_K_M", 1_700_000_000, 1060 << 20, "tried", 0.94, 8.0, 2.4)
-    tried.append({**last, **unseen, **asked_not})
-    return {
-        "schema": "edgepack.trials/1",
-        "task": {
-            "name": asked.name, "title": asked.title, "digest": asked.digest, "metric": asked.metric.value,
-        },
-        "profile": "rpi5-8gb",
-        "stopped": "Tiny 0.5B Q4_0 meets every target",
-        "tried": tried,
-    }  # fmt: skip
+def trials_values(asked: Task, *, model: str = "") -> dict[str, object]:
+    """As a search writes them; the last candidate was not asked. `model`: what all of them are called."""
+    tried = [
+        _trial(asked, model or name, quant, mib << 20, right=right, decode=decode)
+        for name, quant, mib, right, decode in _TRIED
+    ]
+    last = Candidate(
+        model=model or "Tiny 1.7B", origin="x", quant=Quant.Q4_K_M, parameters=None, size=1 << 30, memory=None
+    )
+    tried.append(Trial(candidate=last, skipped="does not fit the profile"))
+    return trials_json(Trials(task=asked, profile="rpi5-8gb", tried=tuple(tried)))
 
 
-def _trial(
-    model: str, quant: str, parameters: int, size: int, role: str, quality: float, decode: float, answer: float
-) -> dict[str, object]:
-    met = quality >= 0.85
-    return {
-        "model": model, "origin": f"Example/{model.replace(' ', '-')}", "quant": quant, "parameters": parameters,
-        "size": size, "role": role,
-        "quality": {"metric": "accuracy", "value": quality, "low": quality - 0.04, "high": quality + 0.035},
-        "first_token": {"median": answer * 0.6, "p95": answer * 0.9}, "decode": decode,
-        "answer": {"median": answer, "p95": answer * 1.4}, "memory": int(size * 1.24),
-        "predicted_memory": int(size * 1.2), "joules_per_answer": answer * 5.5,
-        "targets": [{"target": "quality", "wanted": 0.85, "reached": quality, "met": met},
-                    {"target": "size_bytes", "wanted": 600 << 20, "reached": size, "met": size <= 600 << 20}],
-        "passed": met and size <= 600 << 20, "skipped": None,
-    }  # fmt: skip
+def _trial(asked: Task, model: str, quant: Quant, size: int, *, right: float, decode: float) -> Trial:
+    candidate = Candidate(
+        model=model, origin=f"Example/{model}", quant=quant, parameters=2 * size, size=size, memory=int(size * 1.3)
+    )
+    expected = SpeedPlan(prefill=decode * 5, decode=decode, first_token=12 / decode, basis=Basis.BANDWIDTH)
+    one = evaluation(asked, name=model, quant=quant, right=right, speed=decode / 33, size=size)
+    targets = reached(one, asked.targets, candidate, expected, here=False)
+    return Trial(candidate=candidate, evaluation=one, expected=expected, targets=targets)
 
 
 def routing_values(asked: Task, *, small: str = "tiny 135m", large: str = "tiny 1b") -> dict[str, object]:
@@ -197,13 +188,7 @@ def evidence(asked: Task | None = None) -> dict[str, bytes]:
 def hostile_evidence() -> dict[str, bytes]:
     """The same with a stranger's words wherever a stranger may put some."""
     asked = task((HOSTILE, "good"), title=HOSTILE)
-    trials = trials_values(asked)
-    tried = trials["tried"]
-    assert isinstance(tried, list)
-    for one in tried:
-        one["model"] = one["origin"] = HOSTILE
-        one["skipped"] = HOSTILE if one["skipped"] else None
-    trials["stopped"] = HOSTILE
+    trials = {**trials_values(asked, model=HOSTILE), "stopped": HOSTILE}
     routing = routing_values(asked, small=HOSTILE, large=HOSTILE)
     seen = measurement(machine=HOSTILE)
     texts = {

@@ -55,5 +55,5 @@ def test_a_word_stands_where_there_is_room() -> None:
 
 
 def test_one_candidate_is_a_front_too() -> None:
-    alone = Front(contestants=FRONT.contestants[:1], writing=True)
+    alone = Front(contestants=FRONT.contestants[:1])
     assert [spot.inside for spot in spots(alone, AREA)] == [True]
