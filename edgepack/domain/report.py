@@ -3,11 +3,13 @@
 from dataclasses import dataclass
 
 from edgepack.domain.bundle import Manifest
+from edgepack.domain.evaluation import Met
 from edgepack.domain.measurement import Measurement, Phase
 from edgepack.domain.report_evaluation import SeenEvaluation
 from edgepack.domain.report_front import Front, front
 from edgepack.domain.report_records import RouteCurve, SeenGate, SeenTrials, SeenTuning
 from edgepack.domain.speed import SpeedPlan
+from edgepack.domain.trials import Role
 
 LOCAL = "local"
 PROMPT = 512
@@ -57,6 +59,14 @@ class Report:
         )  # fmt: skip
         evaluations = ("evaluation",) * len(self.evaluations)
         return (*(name for name, there in found if there is not None), *evaluations)
+
+    @property
+    def targets(self) -> tuple[Met, ...]:
+        """What the search wanted of the chosen one, or what the task itself sets."""
+        chosen = self.trials.of(Role.CHOSEN) if self.trials else None
+        if chosen and chosen.targets:
+            return chosen.targets
+        return self.evaluation.targets if self.evaluation else ()
 
     @property
     def front(self) -> Front:

@@ -53,7 +53,7 @@ def _grid(front: Front, metric: str, unit: str) -> Grid:
     ]
     head = ("#", "Candidate", "", words.capital(metric), "95 % interval", words.capital(unit), "First token")
     return table(
-        "What was asked, the smallest first", (*head, "Weights", "Memory seen"), rows,
+        "What was asked, the smallest first", (*head, "Weights"), rows,
         words=3, numbered=True, marked=front.contestants.index(taken) if taken else None,
     )  # fmt: skip
 
@@ -80,7 +80,6 @@ def _numbers(one: Contestant, front: Front) -> tuple[str, ...]:
         words.figure(front.speed(one)),
         "" if one.first_token is None else words.seconds(one.first_token),
         words.size(one.size),
-        "" if one.memory is None else words.size(one.memory),
     )
 
 

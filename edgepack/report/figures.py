@@ -47,8 +47,10 @@ def _device_speed(report: Report) -> tuple[float, str, str] | None:
     if decode and measurement and not report.elsewhere:
         shaky = "" if measurement.stable else ", not stable"
         return decode.median, "tokens/s", f"measured on {words.shortened(measurement.conditions.machine, 48)}{shaky}"
-    if bundle and bundle.speed:
-        return bundle.speed.decode, "tokens/s", f"predicted for {bundle.manifest.facts.profile.name}"
+    chosen = _chosen(report)
+    plan = chosen.expected if chosen and chosen.expected else bundle.speed if bundle else None
+    if bundle and plan:
+        return plan.decode, "tokens/s", f"predicted for {bundle.manifest.facts.profile.name}"
     if decode and measurement:
         where = words.shortened(measurement.conditions.machine, 48)
         return decode.median, "tokens/s", f"on {where}, which built it, not on the device"
@@ -67,6 +69,9 @@ def _seen_speed(report: Report) -> tuple[float, str, str] | None:
 
 def _first_token(report: Report) -> Figure | None:
     one, chosen, bundle = report.evaluation, _chosen(report), report.bundle
+    if chosen and chosen.expected:
+        value, unit = words.seconds_parts(chosen.expected.first_token)
+        return Figure(label="First token", value=value, unit=unit, note="predicted, for the task's requests")
     times = one.first_token if one else chosen.first_token if chosen else None
     if times:
         value, unit = words.seconds_parts(times.p95)

@@ -38,12 +38,10 @@ def lead(report: Report) -> str:
 
 
 def verdict(report: Report) -> Mark | None:
-    """Whether every target is met."""
-    passed = report.evaluation.passed if report.evaluation else None
-    if report.trials and (chosen := report.trials.of(Role.CHOSEN)) and chosen.targets:
-        passed = chosen.passed
-    if passed is None or (report.bundle is None and len(report.evaluations) > 1):
+    """Whether every target is met; None where none is set, or several stand beside each other."""
+    if not report.targets or (report.bundle is None and len(report.evaluations) > 1):
         return None
+    passed = all(target.met for target in report.targets)
     return Mark(text="Meets every target" if passed else "Misses a target", good=passed)
 
 

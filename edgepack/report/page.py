@@ -61,7 +61,7 @@ def _sections(report: Report) -> list[Section | None]:
     plan = bundle.manifest.facts.plan if bundle else None
     return [
         choice_section(report),
-        quality_section(one) if one else None,
+        quality_section(one, report.targets) if one else None,
         latency_section(one) if one else None,
         routing_section(report.routing) if report.routing else None,
         speed_section(report.measurement, report.tuning, elsewhere=report.elsewhere) if report.measurement else None,

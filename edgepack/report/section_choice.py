@@ -81,9 +81,10 @@ def _steps(trials: SeenTrials) -> Grid | None:
     if chosen is None or len(found) < 2:
         return None
     columns = [(words.shortened(trial.title, 60), *_step(trial, chosen)) for _, trial in found]
+    metric = words.capital(words.metric(trials.metric))
     names = (
-        "Candidate", words.capital(words.metric(trials.metric)), "Answer, seen", "Tokens/s, predicted", "Weights",
-        "Memory, predicted", "Memory, seen", "Energy an answer",
+        "Candidate", metric, "Examples asked", "Answer, seen", "Tokens/s, predicted", "Weights", "Memory, predicted",
+        "Memory, seen", "Energy an answer",
     )  # fmt: skip
     return table(
         "What the next size would buy", ("", *(said for said, _ in found)),
@@ -97,6 +98,7 @@ def _step(trial: SeenTrial, chosen: SeenTrial) -> tuple[str, ...]:
         quality += f" ({words.points(trial.quality.value - chosen.quality.value)})"
     return (
         quality,
+        "" if trial.examples is None else f"{trial.examples:,}",
         _beside(_median(trial.answer), _median(chosen.answer), words.seconds),
         _beside(_decode(trial), _decode(chosen), words.figure),
         _beside(trial.size, chosen.size, _size),

@@ -1,5 +1,6 @@
 """How good the answers are, which are wrong, and how long they took."""
 
+from edgepack.domain.evaluation import Met
 from edgepack.domain.report_evaluation import SeenAnswer, SeenEvaluation
 from edgepack.report import words
 from edgepack.report.chart_confusion import confused_pairs, confusion_chart
@@ -10,10 +11,11 @@ from edgepack.report.view import Block, Code, Facts, Grid, Mark, Pair, Section, 
 _MOST_WRONG = 8
 
 
-def quality_section(one: SeenEvaluation) -> Section:
+def quality_section(one: SeenEvaluation, targets: tuple[Met, ...]) -> Section:
+    """`targets`: what a search wanted and saw, or what the task itself sets."""
     blocks: list[Block] = [_metrics(one)]
-    if one.targets:
-        blocks.append(targets_grid(one.targets))
+    if targets:
+        blocks.append(targets_grid(targets))
     if confusion := one.confusion:
         blocks.append(confusion_chart(confusion))
         blocks += [pairs] if (pairs := confused_pairs(confusion)) else []

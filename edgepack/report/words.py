@@ -44,9 +44,11 @@ def share_number(value: float) -> str:
 
 
 def figure(value: float) -> str:
-    """Three digits, or all before the point."""
+    """Three digits, or all before the point; two of what is below 1."""
     if value >= 100:
         return f"{value:,.0f}"
+    if value < 1:
+        return f"{value:.2g}"
     return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
 
 

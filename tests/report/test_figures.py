@@ -30,6 +30,15 @@ def test_what_the_device_gave_is_measured(tmp_path: Path) -> None:
     assert (speed.unit, speed.note) == ("tokens/s", "measured on Raspberry Pi 5 Model B Rev 1.0")
 
 
+def test_what_a_search_expects_of_the_device_is_predicted(tmp_path: Path) -> None:
+    """Times that were seen are those of the machine that searched."""
+    records = evidence()
+    del records["measurement.json"]
+    found = named(reported(tmp_path, records))
+    assert (found["Speed"].value, found["Speed"].note) == ("33.0", "predicted for rpi5-8gb")
+    assert found["First token"].note == "predicted, for the task's requests"
+
+
 def test_what_the_building_machine_gave_is_not_the_devices(tmp_path: Path) -> None:
     """A prediction for the device stands on top instead; and without one, whose figure it is."""
     local = json.dumps(measurement_json(measurement(device="local", machine="Build server"))).encode()
