@@ -23,6 +23,7 @@ from edgepack.cli.tuning import tuning_of, tuning_options, types_data
 from edgepack.domain.bundle import Format
 from edgepack.domain.converter import Converter
 from edgepack.domain.device import parse_device
+from edgepack.domain.gates import GateDepth
 from edgepack.domain.native import RuntimeChoice
 from edgepack.domain.tuned import ChosenFlags, parse_chosen
 
@@ -61,13 +62,20 @@ _MIB = 1 << 20
     "--flags", "record", type=click.Path(path_type=Path, exists=True, dir_okay=False), metavar="FILE",
     help="Start the model with what `edgepack tune --out FILE` found.",
 )  # fmt: skip
+@click.option(
+    "--gates", type=click.Choice([depth.value for depth in GateDepth]),
+    help="How the weights are held against their checkpoint; default: full up to 100 M parameters, else quick.",
+)  # fmt: skip
+@click.option(
+    "--checkpoint", metavar="M", help="With --model FILE.gguf: what it was made of; it is held against that."
+)
 @click.option("--threads", type=click.IntRange(min=1), help="Threads that convert; default: all.")
 @click.option("--offline", is_flag=True, help="Touch no network.")
 @click.option("--dry-run", is_flag=True, help="Plan only: fetch what the plan needs, make nothing.")
 @click.option("--no-bench", is_flag=True, help="Do not measure.")
 @click.option("--measure-again", is_flag=True, help="Measure even if these weights were measured here before.")
 @click.option("--allow-over-3b", is_flag=True, help="Take a model of more than 3 billion parameters.")
-@click.option("--force", is_flag=True, help="Build even what does not fit the profile's memory.")
+@click.option("--force", is_flag=True, help="Build even what does not fit the memory, or fails a gate.")
 @output_options
 @click.pass_context
 def command(
@@ -87,6 +95,8 @@ def command(
     device: str,
     runtime: str,
     record: Path | None,
+    gates: str | None,
+    checkpoint: str | None,
     threads: int | None,
     offline: bool,
     dry_run: bool,
@@ -113,6 +123,7 @@ def command(
         offline=offline, allow_over_3b=allow_over_3b,
         runtime=_runtime_of(runtime), flags=_flags_of(record), force=force, threads=threads,
         device=parse_device(device), measure=not no_bench, measure_again=measure_again,
+        gates=GateDepth(gates) if gates else None, checkpoint=find_source(checkpoint) if checkpoint else None,
     )  # fmt: skip
     if dry_run:
         _show_plan(order, chosen, output)

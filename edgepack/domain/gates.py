@@ -1,12 +1,16 @@
 """What weights must have in common with the checkpoint that they are of, as figures; it reads neither."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
+from unicodedata import category
 
 from edgepack.domain.errors import VerificationError
 
 SCHEMA = "edgepack.gates/1"
+_FEW_UNMADE = 16
+"""Tokens without a merge that are a damage; a vocabulary that was made so has many. Those of Llama 3, Qwen 3 and
+Gemma 3 have none."""
 
 
 class GateKind(StrEnum):
@@ -14,10 +18,26 @@ class GateKind(StrEnum):
 
     TOKENIZER = "tokenizer"
     """The same tokens for a set of difficult texts."""
+    MERGES = "merges"
+    """The checkpoint's tokenizer can make each token of its vocabulary."""
     CHAT_TEMPLATE = "chat-template"
     """The same prompt for some conversations."""
     ENDS = "ends"
-    """Generation stops at the checkpoint's end tokens, and the file names no other as its end."""
+    """Generation stops where the checkpoint says, and the file names no other token as its end."""
+    DIVERGENCE = "divergence"
+    """What is expected next is near to what full precision expects."""
+    GOLDEN = "golden"
+    """A greedy answer is text."""
+
+
+class GateDepth(StrEnum):
+    """How much is asked before a bundle is written."""
+
+    NONE = "none"
+    QUICK = "quick"
+    """All that needs no other weights."""
+    FULL = "full"
+    """Divergence from full precision too, which must be converted and run."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,13 +46,25 @@ class Gate:
 
     kind: GateKind
     checked: int
-    """Texts, conversations or tokens; 0 where the checkpoint says nothing of it."""
+    """Texts, conversations, tokens or places; 0 where the checkpoint says nothing of it."""
     different: tuple[str, ...]
     """What was not the same, each in a few words; empty: passed."""
+    notes: tuple[str, ...] = ()
+    """What the checkpoint's files contradict each other about, and does no harm to these weights."""
+    figures: Mapping[str, float | str] = field(default_factory=dict)
+    """What else was seen, by name."""
 
     @property
     def passed(self) -> bool:
         return not self.different
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ends:
+    """Tokens at which generation shall stop, and who says so."""
+
+    source: str
+    tokens: frozenset[int]
 
 
 def gates_json(gates: Sequence[Gate]) -> dict[str, object]:
@@ -46,16 +78,18 @@ def gates_json(gates: Sequence[Gate]) -> dict[str, object]:
 
 def refuse_failed(gates: Sequence[Gate], name: str) -> None:
     """Raise VerificationError that names each gate that weights did not pass, and its first difference."""
-    failed = [gate for gate in gates if not gate.passed]
-    if failed:
-        said = "; ".join(
-            f"{gate.kind}: {len(gate.different)} apart of {gate.checked}, first {gate.different[0]}"
-            for gate in failed
-        )
+    if said := "; ".join(failures(gates)):
         raise VerificationError(
             f"{name}: not what its checkpoint says: {said}",
             hint="correct the checkpoint's files and make it again, or go on with --force",
         )
+
+
+def failures(gates: Sequence[Gate]) -> Iterator[str]:
+    """A few words for each gate that was not passed."""
+    for gate in gates:
+        if not gate.passed:
+            yield f"{gate.kind}: {len(gate.different)} apart of {gate.checked}, first {gate.different[0]}"
 
 
 def tokenizer_gate(texts: Sequence[str], wanted: Sequence[tuple[int, ...]], found: Sequence[tuple[int, ...]]) -> Gate:
@@ -70,8 +104,20 @@ def tokenizer_gate(texts: Sequence[str], wanted: Sequence[tuple[int, ...]], foun
     )  # fmt: skip
 
 
-def template_gate(wanted: Sequence[str | None], found: Sequence[str | None]) -> Gate:
-    """Compare the prompts of each conversation; None: refused by the template, or no template."""
+def merges_gate(merges: int, unmade: Sequence[str]) -> Gate:
+    """`unmade` are tokens that none of the merges makes."""
+    said = tuple(f"token {_shown(text)}: no merge makes it" for text in unmade[:_FEW_UNMADE])
+    if len(unmade) <= _FEW_UNMADE:
+        return Gate(kind=GateKind.MERGES, checked=merges, different=said)
+    more = f"{len(unmade)} tokens that no merge makes, as if the vocabulary was made so; first {_shown(unmade[0])}"
+    return Gate(kind=GateKind.MERGES, checked=merges, different=(), notes=(more,))
+
+
+def template_gate(wanted: Sequence[str | None], found: Sequence[str | None], *, unknown: Sequence[str] = ()) -> Gate:
+    """Compare the prompts of each conversation; None: refused by the template, or no template.
+
+    `unknown` are marks that the template writes and no token is.
+    """
     return Gate(
         kind=GateKind.CHAT_TEMPLATE, checked=len(wanted),
         different=tuple(
@@ -79,19 +125,60 @@ def template_gate(wanted: Sequence[str | None], found: Sequence[str | None]) -> 
             for one, other in zip(wanted, found, strict=True)
             if one != other
         ),
+        notes=tuple(f"it writes {mark}, which is no token" for mark in unknown),
     )  # fmt: skip
 
 
-def ends_gate(wanted: frozenset[int], stops: frozenset[int], named: int) -> Gate:
-    """`stops` are those of `wanted` at which llama.cpp stops, `named` is the token that the file calls its end."""
-    return Gate(kind=GateKind.ENDS, checked=len(wanted), different=tuple(_ends_apart(wanted, stops, named)))
+def ends_gate(ends: Sequence[Ends], *, stops: frozenset[int], named: int, own: int | None, tokens: int) -> Gate:
+    """Compare ends of generation: who is first in `ends` decides, the others are heard.
+
+    `stops` are tokens at which llama.cpp stops; `named` is the one that the file calls its end, and `own` the one
+    that the checkpoint's tokenizer does; `tokens` is the size of the vocabulary.
+    """
+    every = frozenset(token for said in ends for token in said.tokens)
+    different = [*_unheard(ends[:1], stops), *_misnamed(every, named, own)]
+    notes = [
+        f"{said.source}: token {token}: generation does not stop at it"
+        + (f", and the vocabulary ends at {tokens - 1}" if token >= tokens else "")
+        for said in ends
+        for token in sorted(said.tokens - stops)
+    ]
+    return Gate(
+        kind=GateKind.ENDS, checked=len(every), different=tuple(different), notes=() if different else tuple(notes)
+    )
 
 
-def _ends_apart(wanted: frozenset[int], stops: frozenset[int], named: int) -> Iterator[str]:
-    for token in sorted(wanted - stops):
-        yield f"token {token}: generation does not stop at it"
-    if wanted and named not in wanted:
-        yield f"token {named}: the file's end, and none of the checkpoint's ({', '.join(map(str, sorted(wanted)))})"
+def golden_gate(prompt: str, text: str, *, tokens: int, chat: bool) -> Gate:
+    """Look at a greedy answer; what was cut off may end within a letter."""
+    said = text.rstrip("\ufffd")
+    broken = [
+        letter for letter in said if letter == "\ufffd" or (category(letter) == "Cc" and letter not in "\n\r\t")
+    ]
+    silent = chat and not said.strip()
+    return Gate(
+        kind=GateKind.GOLDEN, checked=tokens, figures={"prompt": prompt, "answer": text},
+        different=(
+            *(["the model says nothing"] if silent else []),
+            *([f"{_shown(said)}: {len(broken)} of its letters are none"] if broken else []),
+        ),
+    )  # fmt: skip
+
+
+def _unheard(ends: Sequence[Ends], stops: frozenset[int]) -> Iterator[str]:
+    for said in ends:
+        if not said.tokens & stops:
+            yield f"{said.source}: token {_listed(said.tokens)}: generation does not stop at it"
+
+
+def _misnamed(every: frozenset[int], named: int, own: int | None) -> Iterator[str]:
+    if own is not None and named != own:
+        yield f"token {named}: the file's end, and the tokenizer's is {own}"
+    elif every and named not in every:
+        yield f"token {named}: the file's end, and none of the checkpoint's ({_listed(every)})"
+
+
+def _listed(tokens: frozenset[int]) -> str:
+    return ", ".join(map(str, sorted(tokens)))
 
 
 def _first_apart(text: str, one: tuple[int, ...], other: tuple[int, ...]) -> str:

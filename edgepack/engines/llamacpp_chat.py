@@ -51,9 +51,16 @@ def has_chat_template(model: OpenModel) -> bool:
 
 
 def render(
-    template: str, messages: Sequence[ChatMessage], *, where: str, bos: str, eos: str, now: datetime | None = None
+    template: str,
+    messages: Sequence[ChatMessage],
+    *,
+    where: str,
+    bos: str,
+    eos: str,
+    now: datetime | None = None,
+    begin: bool = True,
 ) -> str:
-    """Render a chat template; `where` names its origin in errors."""
+    """Render a chat template; `where` names its origin in errors, `begin` lets the assistant begin to speak."""
     from jinja2 import TemplateError
     from jinja2.exceptions import SecurityError
     from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -66,7 +73,7 @@ def render(
     try:
         return environment.from_string(template).render(
             messages=[{"role": message.role, "content": message.content} for message in messages],
-            add_generation_prompt=True, bos_token=bos, eos_token=eos, tools=None, documents=None,
+            add_generation_prompt=begin, bos_token=bos, eos_token=eos, tools=None, documents=None,
         )  # fmt: skip
     except (TemplateError, SecurityError, TypeError, ValueError, ArithmeticError, LookupError) as error:
         raise BadInputError(

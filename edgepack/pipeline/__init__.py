@@ -19,6 +19,7 @@ from edgepack.infra.observations import Observations
 from edgepack.infra.pins import llama_cpp_pin
 from edgepack.infra.store import Store, home
 from edgepack.pipeline.contents import contents_of, evidence_of, state_of
+from edgepack.pipeline.gating import gate_evidence
 from edgepack.pipeline.order import Built, Order, Planned
 from edgepack.pipeline.planning import prepare, weights_of
 from edgepack.stages.adapter import convert_adapter
@@ -41,6 +42,7 @@ def build(order: Order, progress: Progress) -> Built:
     if order.flags and order.flags.sha256 != weights.sha256:
         progress.warn("--flags: they were searched for with other weights; what they gain with these nobody saw")
     adapter = _adapter_weights(planned, order, progress)
+    gates = gate_evidence(planned, weights, adapter, order, progress)
     measurement = _measured(weights, adapter, planned, runtime, order, progress) if order.measure else None
     bundle = write_bundle(
         contents_of(
@@ -50,7 +52,7 @@ def build(order: Order, progress: Progress) -> Built:
             adapter,
             state_of(planned, weights, adapter, order, progress),
             runtime,
-            {**evidence_of(order, weights, adapter, measurement, progress), **order.evidence},
+            {**evidence_of(order, weights, adapter, measurement, progress), **gates, **order.evidence},
         ),
         destination=order.out or Path(planned.name + (".tar" if order.format is Format.TAR else "")),
         format=order.format,

@@ -28,6 +28,7 @@ USUAL_CONTEXT = 4096
 
 
 def open_material(order: Order, adapter: OpenedAdapter | None, progress: Progress) -> Material:
+    _refuse_checkpoint(order)
     if isinstance(order.source, GgufSource):
         _refuse_conversion(order.source.path, order)
         memo = home() / "digests"
@@ -72,6 +73,18 @@ def refuse_embedding(material: Material) -> None:
         raise BadInputError(
             f"{material.name}: a model that gives vectors of texts; a bundle's model writes text",
             hint="edgepack convert makes its weights: run these with llama.cpp's embedding API",
+        )
+
+
+def _refuse_checkpoint(order: Order) -> None:
+    if order.checkpoint and not isinstance(order.source, GgufSource):
+        raise UsageError(
+            "--checkpoint: only ready weights are said to be of one", hint="leave it away, or give a .gguf as --model"
+        )
+    if isinstance(order.checkpoint, GgufSource):
+        raise UsageError(
+            f"--checkpoint {order.checkpoint.path}: these are weights",
+            hint="give the catalogue id, repository or directory that they were made of",
         )
 
 

@@ -9,6 +9,7 @@ from edgepack.domain.adapter import AdapterChoice, AdapterWeights
 from edgepack.domain.bundle import Format
 from edgepack.domain.converter import Converter
 from edgepack.domain.device import Device, LocalDevice
+from edgepack.domain.gates import GateDepth
 from edgepack.domain.measurement import Measurement
 from edgepack.domain.native import RuntimeChoice
 from edgepack.domain.plan import Plan
@@ -48,6 +49,10 @@ class Order:
     offline: bool = False
     allow_over_3b: bool = False
     force: bool = False
+    gates: GateDepth | None = None
+    """What is asked of the weights before a bundle is written; None: by their size."""
+    checkpoint: Source | None = None
+    """What ready weights are said to be made of."""
     flags: ChosenFlags | None = None
     """What `edgepack tune` found; the context stays the plan's."""
     threads: int | None = None

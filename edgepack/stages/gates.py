@@ -1,18 +1,20 @@
 """Weights held against their checkpoint: its own tokenizer, chat template and end tokens."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from edgepack.convert.own_tokenizer import OwnTokenizer, own_tokenizer
 from edgepack.domain.errors import BadInputError
-from edgepack.domain.gates import Gate, ends_gate, template_gate, tokenizer_gate
+from edgepack.domain.gates import Ends, Gate, ends_gate, merges_gate, template_gate, tokenizer_gate
 from edgepack.domain.torture import TEXTS
 from edgepack.engines.llamacpp import ChatMessage, opened, tokens_of
 from edgepack.engines.llamacpp_chat import chat_prompt_of, has_chat_template, render
 from edgepack.engines.llamacpp_library import OpenModel
 
 _DAY = datetime(2025, 1, 1, tzinfo=UTC)
+_SAID = "Assistants say this."
 # Turns of one, two and three; a system text; what templates trim or escape.
 _CONVERSATIONS = tuple(
     tuple(ChatMessage(role=role, content=content) for role, content in turns)
@@ -23,6 +25,9 @@ _CONVERSATIONS = tuple(
         [("system", "You are brief."), ("user", "1"), ("assistant", "2"), ("user", "3")],
     )
 )
+_ANSWERED = (ChatMessage(role="user", content="Hello"), ChatMessage(role="assistant", content=_SAID))
+_MARK = re.compile(r"<\|[^<>|\s]+\|>|<(?:start|end)_of_[a-z]+>")
+"""How chat templates write what shall be one token."""
 
 
 def check_gates(checkpoint: Path, weights: Path) -> tuple[Gate, ...]:
@@ -32,24 +37,29 @@ def check_gates(checkpoint: Path, weights: Path) -> tuple[Gate, ...]:
     """
     own = own_tokenizer(checkpoint, TEXTS)
     with opened(weights, vocabulary_only=True) as model:
-        native, vocabulary = model.native, model.vocabulary
         return (
             tokenizer_gate(TEXTS, own.tokens, [tokens_of(model, text) for text in TEXTS]),
+            merges_gate(own.merges, own.unmade),
             _template_gate(own, model),
-            ends_gate(
-                own.ends,
-                frozenset(token for token in own.ends if native.llama_vocab_is_eog(vocabulary, token)),
-                native.llama_vocab_eos(vocabulary),
-            ),
+            _ends_gate(own, model),
         )
 
 
 def _template_gate(own: OwnTokenizer, model: OpenModel) -> Gate:
     if own.template is None and not has_chat_template(model):
         return template_gate([], [])
+    wanted = [_own_prompt(own, turns) for turns in _CONVERSATIONS]
     return template_gate(
-        [_own_prompt(own, turns) for turns in _CONVERSATIONS], [_prompt(model, turns) for turns in _CONVERSATIONS]
-    )
+        wanted, [_prompt(model, turns) for turns in _CONVERSATIONS],
+        unknown=list(dict.fromkeys(_unknown_marks(model, [prompt for prompt in wanted if prompt]))),
+    )  # fmt: skip
+
+
+def _unknown_marks(model: OpenModel, prompts: Sequence[str]) -> Iterator[str]:
+    for prompt in prompts:
+        for mark in _MARK.findall(prompt):
+            if len(tokens_of(model, mark, parse_special=True)) > 1:
+                yield mark
 
 
 def _own_prompt(own: OwnTokenizer, turns: Sequence[ChatMessage]) -> str | None:
@@ -66,3 +76,31 @@ def _prompt(model: OpenModel, turns: Sequence[ChatMessage]) -> str | None:
         return chat_prompt_of(model, turns, now=_DAY)
     except BadInputError:
         return None
+
+
+def _ends_gate(own: OwnTokenizer, model: OpenModel) -> Gate:
+    native, vocabulary = model.native, model.vocabulary
+    turn = _end_of_turn(own)
+    ends = [
+        *([Ends(source="the chat template", tokens=frozenset({turn}))] if turn is not None else []),
+        *(Ends(source=source, tokens=tokens) for source, tokens in own.ends.items()),
+    ]
+    size = native.llama_vocab_n_tokens(vocabulary)
+    said = {token for one in ends for token in one.tokens if 0 <= token < size}
+    return ends_gate(
+        ends, stops=frozenset(token for token in said if native.llama_vocab_is_eog(vocabulary, token)),
+        named=native.llama_vocab_eos(vocabulary), own=own.end, tokens=size,
+    )  # fmt: skip
+
+
+def _end_of_turn(own: OwnTokenizer) -> int | None:
+    """The special token that the chat template itself writes behind an answer, if it does not ask for the eos."""
+    if own.template is None:
+        return None
+    try:
+        said = render(own.template, _ANSWERED, where="the checkpoint", bos="", eos="", now=_DAY, begin=False)
+    except BadInputError:
+        return None
+    behind = said.rpartition(_SAID)[2].lstrip()
+    found = [text for text in own.special if text and behind.startswith(text)]
+    return own.special[max(found, key=len)] if found else None

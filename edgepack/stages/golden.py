@@ -1,8 +1,15 @@
-"""What the model's reading of the golden text gives on this machine, for devices to compare theirs with."""
+"""What the model makes of the golden text and says to the sample prompt on this machine, before it is deployed."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
+from edgepack.domain.errors import BadInputError
+from edgepack.domain.gates import Gate, golden_gate
 from edgepack.domain.progress import Progress
+
+_ANSWER_TOKENS = 24
+# Some templates write the date; the answer shall not depend on it.
+_DAY = datetime(2025, 1, 1, tzinfo=UTC)
 
 
 def golden(weights: Path, text: str, *, adapter: Path | None, threads: int, progress: Progress) -> str:
@@ -15,3 +22,20 @@ def golden(weights: Path, text: str, *, adapter: Path | None, threads: int, prog
     ran = runtime()
     made = f"# {ran.name} {ran.version}, {ran.build}\n"
     return made + "".join(f"{loss:.6f}\n" for loss in losses)
+
+
+def golden_answer(weights: Path, prompt: str, *, adapter: Path | None, threads: int) -> Gate:
+    """Whether the first tokens of a greedy answer are text.
+
+    Raises BadInputError for weights that do not run.
+    """
+    from edgepack.engines.llamacpp import ChatMessage, generate_each, opened
+    from edgepack.engines.llamacpp_chat import chat_prompt_of
+
+    with opened(weights, adapter=adapter) as model:
+        try:
+            asked, chat = chat_prompt_of(model, [ChatMessage(role="user", content=prompt)], now=_DAY), True
+        except BadInputError:  # no chat template, or one that such words alone do not please
+            asked, chat = prompt, False
+        (said,) = generate_each(model, [asked], max_tokens=_ANSWER_TOKENS, threads=threads)
+    return golden_gate(prompt, said.text, tokens=said.tokens, chat=chat)
