@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from edgepack.convert.config import read_json
 from edgepack.convert.special_tokens import read_special_tokens
 from edgepack.convert.tokenizer_json import load_tokenizer, with_configured_tokens
+from edgepack.domain.errors import BadInputError
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -48,15 +49,24 @@ def own_tokenizer(directory: Path, texts: Sequence[str]) -> OwnTokenizer:
 
 def _tokens(directory: Path, texts: Sequence[str]) -> tuple[tuple[tuple[int, ...], ...], dict[str, int]]:
     """Of each text, and the special tokens."""
-    path = directory / "tokenizer.json"
+    path, pieces = directory / "tokenizer.json", directory / "tokenizer.model"
     if path.is_file():
-        tokenizer = load_tokenizer(path)
+        try:
+            tokenizer = load_tokenizer(path)
+        except BadInputError:
+            if not pieces.is_file():  # what the weights' vocabulary is of then
+                raise
+            return _pieces(pieces, texts)
         with_configured_tokens(directory, tokenizer)
         read = tuple(tuple(tokenizer.encode(text, add_special_tokens=False).ids) for text in texts)
         return read, _special(tokenizer)
+    return _pieces(pieces, texts)
+
+
+def _pieces(path: Path, texts: Sequence[str]) -> tuple[tuple[tuple[int, ...], ...], dict[str, int]]:
     from sentencepiece import SentencePieceProcessor
 
-    pieces = SentencePieceProcessor(model_file=str(directory / "tokenizer.model"))
+    pieces = SentencePieceProcessor(model_file=str(path))
     special = {pieces.id_to_piece(token): token for token in range(pieces.vocab_size()) if pieces.is_control(token)}
     return tuple(tuple(pieces.encode(text)) for text in texts), special
 
@@ -72,7 +82,7 @@ def _merges(path: Path) -> tuple[int, tuple[str, ...]]:
         case {"type": "BPE", "vocab": dict(vocabulary), "merges": list(merges)}:
             made = {"".join(merge.split(" ", 1) if isinstance(merge, str) else merge) for merge in merges}
             added = table.get("added_tokens")
-            known = {entry["content"] for entry in added} if isinstance(added, list) else set()
+            known = {entry.get("content") for entry in added} if isinstance(added, list) else set()
             unmade = [text for text in vocabulary if len(text) > 1 and text not in made and text not in known]
             return len(merges), tuple(text for text in unmade if not _is_byte(text))
     return 0, ()

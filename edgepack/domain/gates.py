@@ -1,5 +1,6 @@
 """What weights must have in common with the checkpoint that they are of, as figures; it reads neither."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
@@ -11,6 +12,9 @@ SCHEMA = "edgepack.gates/1"
 _FEW_UNMADE = 16
 """Tokens without a merge that are a damage; a vocabulary that was made so has many. Those of Llama 3, Qwen 3 and
 Gemma 3 have none."""
+
+# <|im_end|>, <|endoftext|>, <end_of_turn>, <eos>, <|eot_id|>, </s>.
+_END = re.compile(r"end|eo[smt]\b|eo[mt]_|</s>|EO[ST]")
 
 
 class GateKind(StrEnum):
@@ -65,6 +69,19 @@ class Ends:
 
     source: str
     tokens: frozenset[int]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Named:
+    """The token that a file calls its end."""
+
+    token: int
+    text: str
+
+    @property
+    def ends(self) -> bool:
+        """Whether its name says so: stopping there too does no harm."""
+        return bool(_END.search(self.text))
 
 
 def gates_json(gates: Sequence[Gate]) -> dict[str, object]:
@@ -129,7 +146,7 @@ def template_gate(wanted: Sequence[str | None], found: Sequence[str | None], *, 
     )  # fmt: skip
 
 
-def ends_gate(ends: Sequence[Ends], *, stops: frozenset[int], named: int, own: int | None, tokens: int) -> Gate:
+def ends_gate(ends: Sequence[Ends], *, stops: frozenset[int], named: Named, own: int | None, tokens: int) -> Gate:
     """Compare ends of generation: who is first in `ends` decides, the others are heard.
 
     `stops` are tokens at which llama.cpp stops; `named` is the one that the file calls its end, and `own` the one
@@ -137,12 +154,7 @@ def ends_gate(ends: Sequence[Ends], *, stops: frozenset[int], named: int, own: i
     """
     every = frozenset(token for said in ends for token in said.tokens)
     different = [*_unheard(ends[:1], stops), *_misnamed(every, named, own)]
-    notes = [
-        f"{said.source}: token {token}: generation does not stop at it"
-        + (f", and the vocabulary ends at {tokens - 1}" if token >= tokens else "")
-        for said in ends
-        for token in sorted(said.tokens - stops)
-    ]
+    notes = [*_beside(ends, stops, tokens), *_otherwise_named(every, named)]
     return Gate(
         kind=GateKind.ENDS, checked=len(every), different=tuple(different), notes=() if different else tuple(notes)
     )
@@ -170,11 +182,25 @@ def _unheard(ends: Sequence[Ends], stops: frozenset[int]) -> Iterator[str]:
             yield f"{said.source}: token {_listed(said.tokens)}: generation does not stop at it"
 
 
-def _misnamed(every: frozenset[int], named: int, own: int | None) -> Iterator[str]:
-    if own is not None and named != own:
-        yield f"token {named}: the file's end, and the tokenizer's is {own}"
-    elif every and named not in every:
-        yield f"token {named}: the file's end, and none of the checkpoint's ({_listed(every)})"
+def _misnamed(every: frozenset[int], named: Named, own: int | None) -> Iterator[str]:
+    if named.token in every or (named.token == own and not every) or named.ends:
+        return
+    if own not in (None, named.token):
+        yield f"token {named.token}: the file's end, and the tokenizer's is {own}"
+    elif every:
+        yield f"token {named.token}: the file's end, and none of the checkpoint's ({_listed(every)})"
+
+
+def _beside(ends: Sequence[Ends], stops: frozenset[int], tokens: int) -> Iterator[str]:
+    for said in ends:
+        for token in sorted(said.tokens - stops):
+            beyond = f", and the vocabulary ends at {tokens - 1}" if token >= tokens else ""
+            yield f"{said.source}: token {token}: generation does not stop at it{beyond}"
+
+
+def _otherwise_named(every: frozenset[int], named: Named) -> Iterator[str]:
+    if every and named.token not in every and named.ends:
+        yield f"token {named.token}: the file's end, by its name; the checkpoint's are {_listed(every)}"
 
 
 def _listed(tokens: frozenset[int]) -> str:

@@ -41,8 +41,8 @@ def chat_prompt_of(model: OpenModel, messages: Sequence[ChatMessage], *, now: da
     native, vocabulary = model.native, model.vocabulary
     return render(
         raw.decode(errors="replace"), messages, where=str(model.path), now=now,
-        bos=_text(model, native.llama_vocab_bos(vocabulary)),
-        eos=_text(model, native.llama_vocab_eos(vocabulary)),
+        bos=spelling(model, native.llama_vocab_bos(vocabulary)),
+        eos=spelling(model, native.llama_vocab_eos(vocabulary)),
     )  # fmt: skip
 
 
@@ -93,7 +93,7 @@ def _to_json(value: object, indent: int | None = None, ensure_ascii: bool = Fals
     return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent)
 
 
-def _text(model: OpenModel, token: int) -> str:
+def spelling(model: OpenModel, token: int) -> str:
     """A token as the vocabulary spells it; empty where the vocabulary has no such token."""
     if token < 0:
         return ""

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from edgepack.convert.own_tokenizer import OwnTokenizer, own_tokenizer
 from edgepack.domain.errors import BadInputError
-from edgepack.domain.gates import Ends, Gate, ends_gate, merges_gate, template_gate, tokenizer_gate
+from edgepack.domain.gates import Ends, Gate, Named, ends_gate, merges_gate, template_gate, tokenizer_gate
 from edgepack.domain.torture import TEXTS
 from edgepack.engines.llamacpp import ChatMessage, opened, tokens_of
-from edgepack.engines.llamacpp_chat import chat_prompt_of, has_chat_template, render
+from edgepack.engines.llamacpp_chat import chat_prompt_of, has_chat_template, render, spelling
 from edgepack.engines.llamacpp_library import OpenModel
 
 _DAY = datetime(2025, 1, 1, tzinfo=UTC)
@@ -89,8 +89,13 @@ def _ends_gate(own: OwnTokenizer, model: OpenModel) -> Gate:
     said = {token for one in ends for token in one.tokens if 0 <= token < size}
     return ends_gate(
         ends, stops=frozenset(token for token in said if native.llama_vocab_is_eog(vocabulary, token)),
-        named=native.llama_vocab_eos(vocabulary), own=own.end, tokens=size,
+        named=_named(model), own=own.end, tokens=size,
     )  # fmt: skip
+
+
+def _named(model: OpenModel) -> Named:
+    token = model.native.llama_vocab_eos(model.vocabulary)
+    return Named(token=token, text=spelling(model, token))
 
 
 def _end_of_turn(own: OwnTokenizer) -> int | None:

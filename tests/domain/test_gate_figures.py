@@ -9,6 +9,7 @@ from edgepack.domain.gates import (
     Ends,
     Gate,
     GateKind,
+    Named,
     ends_gate,
     gates_json,
     golden_gate,
@@ -21,10 +22,12 @@ from edgepack.domain.gates import (
 CONFIG, GENERATION, TEMPLATE = "config.json", "generation_config.json", "the chat template"
 
 
-def ends(*said: tuple[str, set[int]], stops: set[int], named: int, own: int | None = None) -> Gate:
+def ends(
+    *said: tuple[str, set[int]], stops: set[int], named: int, own: int | None = None, text: str = "<pad>"
+) -> Gate:
     return ends_gate(
         [Ends(source=source, tokens=frozenset(tokens)) for source, tokens in said],
-        stops=frozenset(stops), named=named, own=own, tokens=100,
+        stops=frozenset(stops), named=Named(token=named, text=text), own=own, tokens=100,
     )  # fmt: skip
 
 
@@ -34,12 +37,14 @@ def ends(*said: tuple[str, set[int]], stops: set[int], named: int, own: int | No
         ([(GENERATION, {2}), (CONFIG, {2})], {2}, 2),
         # Gemma's: the end of a turn beside that of a text.
         ([(GENERATION, {1, 6}), (CONFIG, {1})], {1, 6}, 1),
+        # InternLM2's: the tokenizer's end is the text's, and the file's is the turn's.
+        ([(GENERATION, {2, 11}), (CONFIG, {2})], {2, 11}, 11),
         # Nobody says.
         ([], set(), -1),
     ],
 )
 def test_ends_that_all_agree_about_pass(said: list[tuple[str, set[int]]], stops: set[int], named: int) -> None:
-    gate = ends(*said, stops=stops, named=named)
+    gate = ends(*said, stops=stops, named=named, own=2 if stops else None)
     assert (gate.different, gate.notes) == ((), ())
 
 
@@ -73,7 +78,8 @@ def test_what_files_contradict_each_other_about_is_a_note(
         ([(GENERATION, {3}), (CONFIG, {2})], {2}, 2, None, "generation_config.json: token 3: generation does not"),
         ([(TEMPLATE, {7}), (GENERATION, {2})], {2}, 2, None, "the chat template: token 7: generation does not"),
         ([(CONFIG, {2})], {2}, 11, None, "token 11: the file's end, and none of the checkpoint's (2)"),
-        ([(CONFIG, {2, 11})], {2, 11}, 11, 2, "token 11: the file's end, and the tokenizer's is 2"),
+        ([(CONFIG, {2})], {2}, 11, 2, "token 11: the file's end, and the tokenizer's is 2"),
+        ([], set(), 11, 2, "token 11: the file's end, and the tokenizer's is 2"),
     ],
 )
 def test_an_end_that_is_wrong_is_refused(
@@ -82,6 +88,18 @@ def test_an_end_that_is_wrong_is_refused(
     gate = ends(*said, stops=stops, named=named, own=own)
     assert apart in gate.different[0]
     assert gate.notes == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "passed"),
+    [("<|im_end|>", True), ("<|endoftext|>", True), ("</s>", True), ("<|eot_id|>", True), ("<eos>", True),
+     ("<end_of_turn>", True), ("[EOT]", True), ("<pad>", False), (",", False), ("<|im_start|>", False)],
+)  # fmt: skip
+def test_an_end_by_its_name_that_no_file_lists_is_a_note(text: str, passed: bool) -> None:
+    """As where a tuning renamed the tokenizer's end and left config.json: generation stops at both."""
+    gate = ends((CONFIG, {2}), stops={2}, named=11, text=text)
+    assert gate.passed is passed
+    assert ("token 11: the file's end, by its name" in "".join(gate.notes)) is passed
 
 
 def test_few_tokens_without_a_merge_are_damage_and_many_a_habit() -> None:
