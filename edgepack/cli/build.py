@@ -112,6 +112,7 @@ def command(
     """
     from edgepack.domain.trials import trials_json
     from edgepack.pipeline import Order, build
+    from edgepack.stages.fetch import find_source
 
     output = output_of(context)
     chosen = choose(profile, said, context_length, allow_over_3b=allow_over_3b, force=force, output=output)

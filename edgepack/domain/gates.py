@@ -146,18 +146,23 @@ def template_gate(wanted: Sequence[str | None], found: Sequence[str | None], *, 
     )  # fmt: skip
 
 
-def ends_gate(ends: Sequence[Ends], *, stops: frozenset[int], named: Named, own: int | None, tokens: int) -> Gate:
-    """Compare ends of generation: who is first in `ends` decides, the others are heard.
+def ends_gate(
+    turn: Ends | None, files: Sequence[Ends], *, stops: frozenset[int], named: Named, own: int | None, tokens: int
+) -> Gate:
+    """Compare ends of generation: `turn` is what the chat template writes behind an answer, and decides if it is
+    known; else the first of `files` does.
 
     `stops` are tokens at which llama.cpp stops; `named` is the one that the file calls its end, and `own` the one
     that the checkpoint's tokenizer does; `tokens` is the size of the vocabulary.
     """
-    every = frozenset(token for said in ends for token in said.tokens)
-    different = [*_unheard(ends[:1], stops), *_misnamed(every, named, own)]
-    notes = [*_beside(ends, stops, tokens), *_otherwise_named(every, named)]
+    ends = [*([turn] if turn else []), *files]
+    heeded = _tokens_of([*([turn] if turn else []), *files[:1]])
+    different = [*_unheard(ends[:1], stops), *_misnamed(heeded, named, own)]
+    notes = [*_beside(ends, stops, tokens), *_otherwise_named(_tokens_of(ends), named, own)]
     return Gate(
-        kind=GateKind.ENDS, checked=len(every), different=tuple(different), notes=() if different else tuple(notes)
-    )
+        kind=GateKind.ENDS, checked=len(_tokens_of(ends)), different=tuple(different),
+        notes=() if different else tuple(notes),
+    )  # fmt: skip
 
 
 def golden_gate(prompt: str, text: str, *, tokens: int, chat: bool) -> Gate:
@@ -182,13 +187,13 @@ def _unheard(ends: Sequence[Ends], stops: frozenset[int]) -> Iterator[str]:
             yield f"{said.source}: token {_listed(said.tokens)}: generation does not stop at it"
 
 
-def _misnamed(every: frozenset[int], named: Named, own: int | None) -> Iterator[str]:
-    if named.token in every or (named.token == own and not every) or named.ends:
+def _misnamed(heeded: frozenset[int], named: Named, own: int | None) -> Iterator[str]:
+    if named.token in heeded or named.ends or (named.token == own and not heeded):
         return
     if own not in (None, named.token):
         yield f"token {named.token}: the file's end, and the tokenizer's is {own}"
-    elif every:
-        yield f"token {named.token}: the file's end, and none of the checkpoint's ({_listed(every)})"
+    elif heeded:
+        yield f"token {named.token}: the file's end, and none of the checkpoint's ({_listed(heeded)})"
 
 
 def _beside(ends: Sequence[Ends], stops: frozenset[int], tokens: int) -> Iterator[str]:
@@ -198,9 +203,15 @@ def _beside(ends: Sequence[Ends], stops: frozenset[int], tokens: int) -> Iterato
             yield f"{said.source}: token {token}: generation does not stop at it{beyond}"
 
 
-def _otherwise_named(every: frozenset[int], named: Named) -> Iterator[str]:
-    if every and named.token not in every and named.ends:
+def _otherwise_named(every: frozenset[int], named: Named, own: int | None) -> Iterator[str]:
+    if every and named.token not in every:
         yield f"token {named.token}: the file's end, by its name; the checkpoint's are {_listed(every)}"
+    if own not in (None, named.token):
+        yield f"token {named.token}: the file's end; the tokenizer's is {own}"
+
+
+def _tokens_of(ends: Sequence[Ends]) -> frozenset[int]:
+    return frozenset(token for said in ends for token in said.tokens)
 
 
 def _listed(tokens: frozenset[int]) -> str:

@@ -81,14 +81,11 @@ def _prompt(model: OpenModel, turns: Sequence[ChatMessage]) -> str | None:
 def _ends_gate(own: OwnTokenizer, model: OpenModel) -> Gate:
     native, vocabulary = model.native, model.vocabulary
     turn = _end_of_turn(own)
-    ends = [
-        *([Ends(source="the chat template", tokens=frozenset({turn}))] if turn is not None else []),
-        *(Ends(source=source, tokens=tokens) for source, tokens in own.ends.items()),
-    ]
+    files = [Ends(source=source, tokens=tokens) for source, tokens in own.ends.items()]
     size = native.llama_vocab_n_tokens(vocabulary)
-    said = {token for one in ends for token in one.tokens if 0 <= token < size}
+    said = {token for one in (*files, *([turn] if turn else [])) for token in one.tokens if 0 <= token < size}
     return ends_gate(
-        ends, stops=frozenset(token for token in said if native.llama_vocab_is_eog(vocabulary, token)),
+        turn, files, stops=frozenset(token for token in said if native.llama_vocab_is_eog(vocabulary, token)),
         named=_named(model), own=own.end, tokens=size,
     )  # fmt: skip
 
@@ -98,7 +95,7 @@ def _named(model: OpenModel) -> Named:
     return Named(token=token, text=spelling(model, token))
 
 
-def _end_of_turn(own: OwnTokenizer) -> int | None:
+def _end_of_turn(own: OwnTokenizer) -> Ends | None:
     """The special token that the chat template itself writes behind an answer, if it does not ask for the eos."""
     if own.template is None:
         return None
@@ -108,4 +105,6 @@ def _end_of_turn(own: OwnTokenizer) -> int | None:
         return None
     behind = said.rpartition(_SAID)[2].lstrip()
     found = [text for text in own.special if text and behind.startswith(text)]
-    return own.special[max(found, key=len)] if found else None
+    if not found:
+        return None
+    return Ends(source="the chat template", tokens=frozenset({own.special[max(found, key=len)]}))

@@ -25,8 +25,10 @@ CONFIG, GENERATION, TEMPLATE = "config.json", "generation_config.json", "the cha
 def ends(
     *said: tuple[str, set[int]], stops: set[int], named: int, own: int | None = None, text: str = "<pad>"
 ) -> Gate:
+    every = [Ends(source=source, tokens=frozenset(tokens)) for source, tokens in said]
     return ends_gate(
-        [Ends(source=source, tokens=frozenset(tokens)) for source, tokens in said],
+        next((one for one in every if one.source == TEMPLATE), None),
+        [one for one in every if one.source != TEMPLATE],
         stops=frozenset(stops), named=Named(token=named, text=text), own=own, tokens=100,
     )  # fmt: skip
 
@@ -44,7 +46,7 @@ def ends(
     ],
 )
 def test_ends_that_all_agree_about_pass(said: list[tuple[str, set[int]]], stops: set[int], named: int) -> None:
-    gate = ends(*said, stops=stops, named=named, own=2 if stops else None)
+    gate = ends(*said, stops=stops, named=named)
     assert (gate.different, gate.notes) == ((), ())
 
 
@@ -80,6 +82,8 @@ def test_what_files_contradict_each_other_about_is_a_note(
         ([(CONFIG, {2})], {2}, 11, None, "token 11: the file's end, and none of the checkpoint's (2)"),
         ([(CONFIG, {2})], {2}, 11, 2, "token 11: the file's end, and the tokenizer's is 2"),
         ([], set(), 11, 2, "token 11: the file's end, and the tokenizer's is 2"),
+        # Without a tokenizer.json, config.json says what becomes of weights, and generation_config.json is right.
+        ([(GENERATION, {2}), (CONFIG, {11})], {2, 11}, 11, 2, "token 11: the file's end, and the tokenizer's is 2"),
     ],
 )
 def test_an_end_that_is_wrong_is_refused(
@@ -100,6 +104,13 @@ def test_an_end_by_its_name_that_no_file_lists_is_a_note(text: str, passed: bool
     gate = ends((CONFIG, {2}), stops={2}, named=11, text=text)
     assert gate.passed is passed
     assert ("token 11: the file's end, by its name" in "".join(gate.notes)) is passed
+
+
+def test_another_end_of_the_tokenizer_is_a_note() -> None:
+    """InternLM2's is the text's, and the file's is the turn's."""
+    gate = ends((GENERATION, {2, 11}), (CONFIG, {2}), stops={2, 11}, named=11, own=2)
+    assert gate.passed
+    assert gate.notes == ("token 11: the file's end; the tokenizer's is 2",)
 
 
 def test_few_tokens_without_a_merge_are_damage_and_many_a_habit() -> None:

@@ -109,26 +109,22 @@ def test_a_wrong_end_is_caught(tmp_path: Path) -> None:
     assert "token 3: the file's end, and the tokenizer's is 2" in gates[3].different
 
 
-@pytest.mark.parametrize(
-    ("file", "values", "apart"),
-    [
-        ("generation_config.json", {"eos_token_id": 3}, "generation_config.json: token 3: generation does not stop"),
-        (
-            "tokenizer_config.json",
-            {"eos_token": "<pad>"},
-            "token 2: the file's end, and the tokenizer's is 3",
-        ),
-    ],
-)
-def test_a_checkpoint_with_a_wrong_end_is_caught(
-    tmp_path: Path, file: str, values: dict[str, object], apart: str
-) -> None:
+def test_a_checkpoint_with_a_wrong_end_is_caught(tmp_path: Path) -> None:
     """Its own files cannot all be right, and what weights are made of is not."""
     damaged = copy_demo(tmp_path / "damaged")
-    edit_json(damaged, file, **values)
+    edit_json(damaged, "generation_config.json", eos_token_id=3)
     gates = check_gates(damaged, weights_of(damaged, tmp_path / "model.gguf"))
-    assert GateKind.ENDS in failed(gates)
-    assert any(said.startswith(apart) for said in gates[3].different)
+    assert failed(gates) == [GateKind.ENDS]
+    assert gates[3].different == ("generation_config.json: token 3: generation does not stop at it",)
+
+
+def test_a_tokenizer_with_a_wrong_end_is_caught(tmp_path: Path) -> None:
+    """Its template writes that end behind every answer, and weights whose end is config.json's write another."""
+    damaged = copy_demo(tmp_path / "damaged")
+    edit_json(damaged, "tokenizer_config.json", eos_token="<pad>")
+    gates = check_gates(damaged, weights_of(damaged, tmp_path / "model.gguf"))
+    assert failed(gates) == [GateKind.CHAT_TEMPLATE]
+    assert gates[3].notes == ("token 2: the file's end; the tokenizer's is 3",)
 
 
 def test_a_stale_config_is_noted(tmp_path: Path, vocabularies: Path) -> None:
