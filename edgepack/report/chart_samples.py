@@ -31,11 +31,8 @@ _TITLES = {Phase.PREFILL: "Reading the prompt", Phase.DECODE: "Writing the answe
 def series_chart(series: Series) -> Chart:
     rates = series.rates
     title = f"{_TITLES[series.phase]} ({series.name})"
-    said = (
-        f"{words.figure(series.median)} tokens/s, the median of {words.count(len(rates), 'sample')} between "
-        f"{words.figure(min(rates))} and {words.figure(max(rates))}; the middle half within "
-        f"{words.share(series.spread)}."
-    )
+    said = f"{words.figure(series.median)} tokens/s, "
+    said += _spread(series) if len(rates) > 1 else "one sample."
     return Chart(
         title=title, said=said,
         wide=_drawn(range(1, len(rates) + 1), rates, series.median, HALF, "sample", dots=True),
@@ -48,6 +45,14 @@ def series_chart(series: Series) -> Chart:
             folded=True,
         ),
     )  # fmt: skip
+
+
+def _spread(series: Series) -> str:
+    low, high = min(series.rates), max(series.rates)
+    return (
+        f"the median of {words.count(len(series.rates), 'sample')} between {words.figure(low)} and "
+        f"{words.figure(high)}; the middle half within {words.share(series.spread)}."
+    )
 
 
 def sustained_chart(sustained: Sustained) -> Chart:

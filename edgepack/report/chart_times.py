@@ -12,6 +12,8 @@ from edgepack.report.drawing import ACCENT, HALF, INK, Frame, Spec, data, draw, 
 from edgepack.report.view import Chart, table
 
 _BINS = 24
+_NEAR = 62
+"""Pixels between two names that need them to stand beside each other."""
 _MOST = 1.25
 """Times the 99th percentile: what took longer stands in the note, not far off to the right."""
 
@@ -50,7 +52,7 @@ def _bins(ordered: Sequence[float], end: float) -> list[int]:
 
 
 def _drawn(bins: list[int], end: float, scale: float, unit: str, said: Times) -> Markup:
-    frame = Frame(width=HALF, height=220, top=34, left=34, right=12)
+    frame = Frame(width=HALF, height=220, top=34, left=34, right=26)
     step, most = end * scale / _BINS, max(bins)
     counts = [tick for tick in ticks(0, most, 3) if tick == int(tick)]
     x = quantity(
@@ -63,16 +65,18 @@ def _drawn(bins: list[int], end: float, scale: float, unit: str, said: Times) ->
         for index, count in enumerate(bins)
         if count
     ]
-    rules: list[Spec] = [
-        {"start": exact(said.median * scale), "name": "median", "count": most},
-        {"start": exact(said.p95 * scale), "name": "p95", "count": most},
-    ]
-    place = {"x": x, "y": y}
-    return draw(frame, [
+    # Where both are near each other, one name stands over the other.
+    near = (said.p95 - said.median) / end * frame.inner[0] < _NEAR
+    rules = [(said.median, "median", -21 if near else -10), (said.p95, "95 of 100", -10)]
+    layers: list[Spec] = [
         {"data": data(*rows), "mark": {"type": "rect", "color": ACCENT, "opacity": 0.85},
          "encoding": {"x": x, "x2": {"field": "end"}, "y": y, "y2": {"datum": 0}}},
-        {"data": data(*rules), "mark": {"type": "rule", "color": INK, "strokeDash": [3, 3]},
-         "encoding": {"x": x}},
-        {"data": data(*rules), "mark": {"type": "text", "dy": -18, "fontSize": 11, "align": "center"},
-         "encoding": {**place, "text": {"field": "name"}}},
-    ])  # fmt: skip
+    ]  # fmt: skip
+    for seconds, name, dy in rules:
+        at = data({"start": exact(seconds * scale), "name": name, "count": most})
+        layers += [
+            {"data": at, "mark": {"type": "rule", "color": INK, "strokeDash": [3, 3]}, "encoding": {"x": x}},
+            {"data": at, "mark": {"type": "text", "dy": dy, "fontSize": 11, "align": "center"},
+             "encoding": {"x": x, "y": y, "text": {"field": "name"}}},
+        ]  # fmt: skip
+    return draw(frame, layers)

@@ -6,8 +6,8 @@ from math import log, pi
 
 from edgepack.domain.report_front import Contestant, Front
 
-SMALLEST, LARGEST = 60, 1100
-"""Square pixels of a mark."""
+SMALLEST, LARGEST = 180, 1100
+"""Square pixels of a mark; a number fits into the smallest."""
 _LINE, _LETTER = 15, 7.6
 """Pixels of a line's height and of a letter's width, wide fonts included."""
 Box = tuple[float, float, float, float]

@@ -8,6 +8,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 
 from edgepack.domain.answering import Answered
@@ -174,9 +175,14 @@ def routing_values(asked: Task, *, small: str = "tiny 135m", large: str = "tiny 
     ))  # fmt: skip
 
 
-def evidence(asked: Task | None = None) -> dict[str, bytes]:
+def evidence() -> dict[str, bytes]:
     """All that may lie in a bundle's evidence."""
-    asked = asked or task()
+    return dict(_evidence())
+
+
+@cache
+def _evidence() -> dict[str, bytes]:
+    asked = task()
     texts = {
         "evaluation.json": evaluation_text(evaluation(asked)), "measurement.json": measurement_text(measurement()),
         "gates.json": gates_text(), "trials.json": json.dumps(trials_values(asked)),
