@@ -197,9 +197,10 @@ def hostile_evidence() -> dict[str, bytes]:
     trials = {**trials_values(asked, model=HOSTILE), "stopped": HOSTILE}
     routing = routing_values(asked, small=HOSTILE, large=HOSTILE)
     seen = measurement(machine=HOSTILE)
+    around = replace(seen.conditions, cpu=HOSTILE, governor=HOSTILE)
     texts = {
         "evaluation.json": evaluation_text(evaluation(asked, name=HOSTILE)),
-        "measurement.json": measurement_text(replace(seen, conditions=replace(seen.conditions, cpu=HOSTILE))),
+        "measurement.json": measurement_text(replace(seen, device=HOSTILE, conditions=around)),
         "gates.json": json.dumps(gates_json([Gate(kind=GateKind.ENDS, checked=1, different=(HOSTILE,))])),
         "trials.json": json.dumps(trials), "routing.json": json.dumps(routing),
     }  # fmt: skip

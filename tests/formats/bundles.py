@@ -105,17 +105,28 @@ def with_prompt(prompt: str) -> BundleFacts:
     return replace(FACTS, sample_prompt=prompt)
 
 
-def report_bundle(directory: Path, evidence: Mapping[str, bytes], format: Format = Format.DIR) -> Path:
-    """A bundle of a profile that edgepack knows, with this evidence."""
+def report_bundle(
+    directory: Path, evidence: Mapping[str, bytes], format: Format = Format.DIR, *, words: str | None = None
+) -> Path:
+    """A bundle of a profile that edgepack knows, with this evidence; `words` for whatever else its model may say."""
     profile = load_profile("rpi5-8gb")
     digest = sha256(profile_toml(profile).encode()).hexdigest()
     sizes = (("compute", 71), ("kv_cache", 24), ("runtime", 44), ("weights", 336))
     facts = replace(
         FACTS,
-        model=replace(FACTS.model, name="Qwen2.5-0.5B-Instruct", origin="Qwen/Qwen2.5-0.5B-Instruct"),
+        model=_model(words),
         profile=ProfileRef(name=profile.name, digest=digest),
         plan=PredictedMemory(parts=tuple((name, mib << 20) for name, mib in sizes)),
     )
     name = facts.name + (".tar" if format is Format.TAR else "")
     made = contents(directory, facts=facts, evidence=evidence)
     return write_bundle(made, destination=directory / "out" / name, format=format, progress=Silent()).path
+
+
+def _model(words: str | None) -> BundledModel:
+    if words is None:
+        return replace(FACTS.model, name="Qwen2.5-0.5B-Instruct", origin="Qwen/Qwen2.5-0.5B-Instruct")
+    return replace(
+        FACTS.model, name=words, origin=words, revision=words, architecture=words,
+        licence=LicenceName(name=words, spdx=None),
+    )  # fmt: skip

@@ -10,7 +10,7 @@ import pytest
 
 from edgepack.domain.progress import Silent
 from edgepack.pipeline.reporting import write_report
-from tests.fakes.reports import evidence, hostile_evidence, write_evaluations
+from tests.fakes.reports import HOSTILE, evidence, hostile_evidence, write_evaluations
 from tests.formats.bundles import report_bundle
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     directory = tmp_path_factory.mktemp("pages")
     sources = {
         "full": [report_bundle(directory / "full", evidence())],
-        "hostile": [report_bundle(directory / "hostile", hostile_evidence())],
+        "hostile": [report_bundle(directory / "hostile", hostile_evidence(), words=HOSTILE)],
         "bare": [report_bundle(directory / "bare", {})],
         "beside": write_evaluations(directory),
     }

@@ -44,7 +44,7 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture(scope="module")
 def hostile(tmp_path_factory: pytest.TempPathFactory) -> str:
     directory = tmp_path_factory.mktemp("hostile")
-    return written(directory, report_bundle(directory, hostile_evidence()))
+    return written(directory, report_bundle(directory, hostile_evidence(), words=HOSTILE))
 
 
 @pytest.fixture(scope="module")
