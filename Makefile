@@ -31,7 +31,7 @@ test-slow: $(DEV) ## The tests that take minutes
 	$(BIN)/pytest -m slow
 
 test-served: $(DEV) ## What a bundle serves, by the openai client: RUNTIME_LLAMA=a static `llama` for this machine
-	EDGEPACK_TEST_RUNTIME="$(RUNTIME_LLAMA)" $(BIN)/pytest -m slow -s tests/test_served.py
+	EDGEPACK_TEST_RUNTIME="$(RUNTIME_LLAMA)" $(BIN)/pytest -m slow -s tests/test_served.py tests/test_routed.py
 
 test-targets: $(DEV) ## Bundles for other processors under qemu-user; builds their runtimes into your store, minutes each
 	$(BIN)/pytest -m slow tests/test_targets.py

@@ -19,6 +19,7 @@ from edgepack.cli.choosing import (
 )
 from edgepack.cli.options import output_of, output_options
 from edgepack.cli.output import Output
+from edgepack.cli.routing import route_of
 from edgepack.cli.tuning import tuning_of, tuning_options, types_data
 from edgepack.domain.bundle import Format
 from edgepack.domain.converter import Converter
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from edgepack.domain.measurement import Measurement
     from edgepack.domain.trials import Trials
     from edgepack.pipeline import Built, Order, Planned
+    from edgepack.pipeline.order import LargePlanned
     from edgepack.stages.adapter import OpenedAdapter
 
 _MIB = 1 << 20
@@ -69,6 +71,14 @@ _MIB = 1 << 20
 @click.option(
     "--checkpoint", metavar="M", help="With --model FILE.gguf: what it was made of; it is held against that."
 )
+@click.option(
+    "--route", "routing", type=click.Path(path_type=Path, exists=True, dir_okay=False), metavar="FILE",
+    help="Send up what the model is unsure of, as `edgepack eval --route … --out FILE` found.",
+)  # fmt: skip
+@click.option(
+    "--large", type=click.Path(path_type=Path, exists=True, dir_okay=False), metavar="GGUF",
+    help="With --route: the larger model, unless the record names an address.",
+)  # fmt: skip
 @click.option("--threads", type=click.IntRange(min=1), help="Threads that convert; default: all.")
 @click.option("--offline", is_flag=True, help="Touch no network.")
 @click.option("--dry-run", is_flag=True, help="Plan only: fetch what the plan needs, make nothing.")
@@ -97,6 +107,8 @@ def command(
     record: Path | None,
     gates: str | None,
     checkpoint: str | None,
+    routing: Path | None,
+    large: Path | None,
     threads: int | None,
     offline: bool,
     dry_run: bool,
@@ -125,6 +137,7 @@ def command(
         runtime=_runtime_of(runtime), flags=_flags_of(record), force=force, threads=threads,
         device=parse_device(device), measure=not no_bench, measure_again=measure_again,
         gates=GateDepth(gates) if gates else None, checkpoint=find_source(checkpoint) if checkpoint else None,
+        route=route_of(routing, large),
     )  # fmt: skip
     if dry_run:
         _show_plan(order, chosen, output)
@@ -185,6 +198,7 @@ def _planned_data(planned: "Planned") -> dict[str, object]:
         },
         "converter": planned.converter,
         "adapter": _adapter_data(planned),
+        "large": {"name": planned.large.adopted.name, "memory": planned.large.memory} if planned.large else None,
         "fallback_tensors": chosen.fallbacks,
         **types,
         "reason": planned.plan.reason,
@@ -236,6 +250,7 @@ def _planned_text(planned: "Planned") -> str:
         *([f"  adapter       {_adapter_text(planned.adapter)}"] if planned.adapter else []),
         f"  context       {planned.plan.context} tokens",
         *(f"  {name:<13} {size / _MIB:,.0f} MiB (predicted)" for name, size in chosen.memory.parts if size),
+        *(_large_lines(planned.large) if planned.large else []),
         *_evictable(chosen.memory.evictable),
     ]
     return "\n".join(lines)
@@ -244,6 +259,10 @@ def _planned_text(planned: "Planned") -> str:
 def _evictable(size: int) -> list[str]:
     what = "of the mapped file beside it, as long as nobody else wants the memory"
     return [f"  and up to     {size / _MIB:,.0f} MiB {what} (predicted)"] if size else []
+
+
+def _large_lines(large: "LargePlanned") -> list[str]:
+    return [f"  larger model  {large.memory / _MIB:,.0f} MiB beside it, for {large.adopted.name} (predicted)"]
 
 
 def _adapter_text(adapter: "OpenedAdapter") -> str:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from edgepack.domain.routing import Point
     from edgepack.domain.routing_json import Routing, Side
     from edgepack.domain.weights import Weights
+    from edgepack.pipeline.order import RouteOrder
     from edgepack.pipeline.routing import Asking
 
 _ROWS = 21
@@ -28,6 +29,19 @@ def parse_pair(text: str) -> tuple[Path, Path | Address]:
             hint="give two GGUFs, or one and an address that ends in /v1",
         )
     return Path(small), parse_address(large) if is_address(large) else Path(large)
+
+
+def route_of(record: Path | None, large: Path | None) -> "RouteOrder | None":
+    """What `build` is told of a route."""
+    from edgepack.domain.routing_json import parse_routing
+    from edgepack.pipeline.order import RouteOrder
+
+    if record is None:
+        if large:
+            raise UsageError("--large: nothing is routed", hint="give --route FILE too, or leave --large away")
+        return None
+    text = record.read_text(encoding="utf-8", errors="replace")
+    return RouteOrder(found=parse_routing(text, subject=str(record)), large=large)
 
 
 def routed(pair: str, task: str, *, asking: "Asking", tolerance: float | None, output: Output) -> "Routing":

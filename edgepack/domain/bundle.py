@@ -8,6 +8,8 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 
+from edgepack.domain.address import Address
+from edgepack.domain.confidence import Calibration
 from edgepack.domain.converter import Converter
 from edgepack.domain.quant import Quant
 
@@ -23,6 +25,10 @@ RUNTIME = "runtime"
 """The directory of the native programs, where the bundle brings any."""
 ADAPTER = "model/adapter.gguf"
 """Where an adapter lies that is not merged into the weights."""
+LARGE = "model/large.gguf"
+"""Where the larger model lies that requests go up to."""
+ROUTE = "route.json"
+"""When they do, for the router."""
 STATE = "state/prefix.bin"
 SYSTEM_PROMPT = "state/system.txt"
 OVER_3B = 3_000_000_000
@@ -235,6 +241,23 @@ class PromptState:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class LargeModel:
+    """The larger model of a route, where the bundle brings it."""
+
+    model: BundledModel
+    quantization: Quant | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BundledRoute:
+    """Where requests go up to, and below which confidence."""
+
+    calibration: Calibration
+    threshold: float
+    large: LargeModel | Address
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class BundleFacts:
     """What the maker knows of a bundle before its files are written.
 
@@ -255,6 +278,8 @@ class BundleFacts:
     plan: PredictedMemory | None = None
     native: BundledRuntime | None = None
     """The programs that the bundle brings; None where the device must have some."""
+    route: BundledRoute | None = None
+    """None where there is one model."""
     tuned: str | None = None
     """What the flags gained where they were searched for, in one line; None where nobody searched."""
     sample_prompt: str = "Say hello."
@@ -263,13 +288,19 @@ class BundleFacts:
     def __post_init__(self) -> None:
         if not is_safe_name(self.name):
             raise ValueError(f"bundle name {self.name!r} is not letters, digits and ._+- only")
-        for origin in (self.model.origin, *([self.adapter.origin] if self.adapter else [])):
+        large = [self.large.model.origin] if self.large else []
+        for origin in (self.model.origin, *([self.adapter.origin] if self.adapter else []), *large):
             if is_path(origin):
                 raise ValueError(f"origin {origin!r} is a path of this machine, not a name")
         if self.tuned is not None and (not self.tuned.isprintable() or not self.tuned.strip()):
             raise ValueError(f"the gain {self.tuned!r} is not one line of text")
         if not self.sample_prompt.isprintable() or not self.sample_prompt.strip():
             raise ValueError(f"sample prompt {self.sample_prompt!r} is not one line of text")
+
+    @property
+    def large(self) -> LargeModel | None:
+        """The second model that the bundle brings."""
+        return self.route.large if self.route and isinstance(self.route.large, LargeModel) else None
 
     @property
     def runtime(self) -> RuntimeKind:
@@ -301,6 +332,13 @@ class Manifest:
     files: tuple[PayloadFile, ...]
     adapter: PayloadFile | None = None
     """The GGUF of an adapter that is not merged."""
+    large: PayloadFile | None = None
+    """The GGUF of the larger model."""
+
+    @property
+    def ggufs(self) -> tuple[PayloadFile, ...]:
+        """All that llama.cpp loads."""
+        return tuple(file for file in (self.weights, self.adapter, self.large) if file)
 
     @property
     def licences(self) -> tuple[str, ...]:
@@ -315,8 +353,7 @@ class Manifest:
     @property
     def memory_needed(self) -> int:
         """Bytes of free memory to run it: the plan's total, or what is loaded where nothing is planned."""
-        loaded = self.weights.size + (self.adapter.size if self.adapter else 0)
-        return self.facts.plan.total if self.facts.plan else loaded
+        return self.facts.plan.total if self.facts.plan else sum(file.size for file in self.ggufs)
 
 
 def is_safe_name(name: str) -> bool:

@@ -10,6 +10,7 @@ from enum import StrEnum
 from itertools import accumulate
 
 from edgepack.domain.answering import Answered
+from edgepack.domain.reading import Table
 
 CUT = 10.0
 """Logits further out are cut off: how near to 1 a probability is, float32 tells by chance beyond."""
@@ -46,6 +47,22 @@ class Calibration:
 
     def confidence(self, signals: Signals) -> float:
         return _sigmoid(self.intercept + sum(weight * signals[signal] for signal, weight in self.weights.items()))
+
+
+def calibration_values(calibration: Calibration) -> dict[str, object]:
+    """Plain values for JSON."""
+    weights = {signal.value: weight for signal, weight in calibration.weights.items()}
+    return {"intercept": calibration.intercept, "weights": weights}
+
+
+def read_calibration(table: Table) -> Calibration:
+    """The same back; BadInputError where it is not that."""
+    inner = table.table("weights")
+    weights = {signal: inner.number(signal, above=0) for signal in Signal if inner.has(signal)}
+    found = Calibration(intercept=table.number("intercept"), weights=weights)
+    inner.finish()
+    table.finish()
+    return found
 
 
 def signals_after(answered: Answered) -> tuple[Signals, ...]:

@@ -2,6 +2,7 @@
 
 import json
 
+from edgepack.domain.address import Address, parse_address
 from edgepack.domain.bundle import (
     EVIDENCE,
     LICENCES,
@@ -10,8 +11,10 @@ from edgepack.domain.bundle import (
     SUMS,
     BundledAdapter,
     BundledModel,
+    BundledRoute,
     BundledRuntime,
     BundleFacts,
+    LargeModel,
     LicenceName,
     Manifest,
     PayloadFile,
@@ -26,8 +29,9 @@ from edgepack.domain.bundle import (
     is_safe_path,
     is_sha256,
 )
+from edgepack.domain.confidence import calibration_values, read_calibration
 from edgepack.domain.converter import Converter
-from edgepack.domain.errors import BadInputError
+from edgepack.domain.errors import BadInputError, UsageError
 from edgepack.domain.flags_json import flags_values, read_flags
 from edgepack.domain.quant import Quant
 from edgepack.domain.reading import Table
@@ -46,26 +50,21 @@ def _manifest_values(manifest: Manifest) -> dict[str, object]:
     # Absent where there is nothing to say: what bundles said before there were any, they say still.
     adapter = {"adapter": _adapter_values(facts.adapter, manifest.adapter)} if facts.adapter else {}
     state = {"state": {"tokens": facts.state.tokens, "commit": facts.state.commit}} if facts.state else {}
+    route = {"route": _route_values(facts.route, manifest.large)} if facts.route else {}
     native = {"runtime_build": _native_values(facts.native)} if facts.native else {}
     upstream = facts.provenance.converter is not Converter.EDGEPACK
     converter = {"converter": facts.provenance.converter} if upstream else {}
     return {
         "schema": SCHEMA,
         "name": facts.name,
-        "model": {
-            "name": model.name,
-            "origin": model.origin,
-            "revision": model.revision,
-            "architecture": model.architecture,
-            "parameters": model.parameters,
-            "licence": {"name": model.licence.name, "spdx": model.licence.spdx},
-        },
+        "model": _model_values(model),
         "over_3b": facts.over_3b,
         "checkpoint": facts.checkpoint,
         "quantization": facts.quantization,
         "weights": _file_values(manifest.weights),
         **adapter,
         **state,
+        **route,
         "profile": {"name": facts.profile.name, "digest": facts.profile.digest},
         "flags": flags_values(facts.flags),
         **({} if facts.tuned is None else {"tuned": facts.tuned}),
@@ -85,6 +84,31 @@ def _manifest_values(manifest: Manifest) -> dict[str, object]:
         ],
         "licences": list(manifest.licences),
     }  # fmt: skip
+
+
+def _model_values(model: BundledModel) -> dict[str, object]:
+    return {
+        "name": model.name,
+        "origin": model.origin,
+        "revision": model.revision,
+        "architecture": model.architecture,
+        "parameters": model.parameters,
+        "licence": {"name": model.licence.name, "spdx": model.licence.spdx},
+    }
+
+
+def _route_values(route: BundledRoute, file: PayloadFile | None) -> dict[str, object]:
+    large = route.large
+    where: dict[str, object] = (
+        {"address": str(large)}
+        if isinstance(large, Address)
+        else {
+            "model": _model_values(large.model),
+            "quantization": large.quantization,
+            "weights": file and _file_values(file),
+        }
+    )
+    return {"threshold": route.threshold, "calibration": calibration_values(route.calibration), "large": where}
 
 
 def _adapter_values(adapter: BundledAdapter, file: PayloadFile | None) -> dict[str, object]:
@@ -140,9 +164,12 @@ def _manifest(table: Table) -> Manifest:
     files = _files(table)
     inner = table.table_or_none("adapter")
     adapter, file = _adapter(inner, files) if inner else (None, None)
+    up = table.table_or_none("route")
+    route, large = _route(up, files) if up else (None, None)
     manifest = Manifest(
-        facts=_facts(table, adapter), weights=_listed(table.table("weights"), files), adapter=file, files=files
-    )
+        facts=_facts(table, adapter, route), weights=_listed(table.table("weights"), files), adapter=file,
+        large=large, files=files,
+    )  # fmt: skip
     _check_repeated(table, manifest)
     table.finish()
     return manifest
@@ -220,7 +247,25 @@ def _adapter(table: Table, files: tuple[PayloadFile, ...]) -> tuple[BundledAdapt
     return adapter, _listed(file, files) if file else None
 
 
-def _facts(table: Table, adapter: BundledAdapter | None) -> BundleFacts:
+def _route(table: Table, files: tuple[PayloadFile, ...]) -> tuple[BundledRoute, PayloadFile | None]:
+    calibration = read_calibration(table.table("calibration"))
+    threshold, inner, file = table.number("threshold"), table.table("large"), None
+    large: LargeModel | Address
+    if inner.has("address"):
+        try:
+            large = parse_address(inner.text("address"))
+        except UsageError as error:
+            inner.fail("address", error.what)
+    else:
+        quantization = inner.choice("quantization", Quant) if inner.text_or_none("quantization") else None
+        large = LargeModel(model=_model(inner.table("model")), quantization=quantization)
+        file = _listed(inner.table("weights"), files)
+    inner.finish()
+    table.finish()
+    return BundledRoute(calibration=calibration, threshold=threshold, large=large), file
+
+
+def _facts(table: Table, adapter: BundledAdapter | None, route: BundledRoute | None) -> BundleFacts:
     name = table.text("name")
     if not is_safe_name(name):
         table.fail("name", f"{name!r} is not letters, digits and ._+- only")
@@ -239,6 +284,7 @@ def _facts(table: Table, adapter: BundledAdapter | None) -> BundleFacts:
         state=_state(table.table_or_none("state")),
         plan=_plan(table.table_or_none("plan")),
         native=_native(table),
+        route=route,
         tuned=_one_line_or_none(table, "tuned"),
         sample_prompt=prompt,
     )

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from hashlib import sha256
 from pathlib import Path
@@ -12,6 +12,8 @@ from edgepack.domain.profile import Isa, Runtime
 
 UNIFIED = "llama"
 """The one program that holds all others, each behind a word of its own."""
+ROUTER = "router"
+"""edgepack's own, before two servers where a bundle has a route."""
 
 
 class Program(StrEnum):
@@ -69,6 +71,12 @@ class NativeRuntime:
         """sha256 over the names and digests of the programs."""
         lines = "".join(f"{file.sha256}  {file.name}\n" for file in sorted(self.files, key=lambda file: file.name))
         return sha256(lines.encode()).hexdigest()
+
+    def with_router(self, router: "NativeRuntime") -> "NativeRuntime":
+        """The programs of both, with each licence of either once."""
+        known = {path.name for path in self.licences}
+        more = (path for path in router.licences if path.name not in known)
+        return replace(self, files=(*self.files, *router.files), licences=(*self.licences, *more))
 
     @property
     def size(self) -> int:

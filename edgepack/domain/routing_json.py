@@ -1,12 +1,15 @@
 """A route as JSON (edgepack.routing/1); files and terminals are not its business."""
 
+import json
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
 from edgepack.domain.address import Address
-from edgepack.domain.confidence import Calibration
+from edgepack.domain.confidence import Calibration, calibration_values, read_calibration
+from edgepack.domain.errors import BadInputError
 from edgepack.domain.evaluation import Evaluation, Judged, times_of
 from edgepack.domain.measurement import MeasuredWeights, Runtime
+from edgepack.domain.reading import Table
 from edgepack.domain.routing import FOLDS, Crossed, Route
 from edgepack.domain.task import Task
 
@@ -53,7 +56,7 @@ def routing_json(routing: Routing) -> dict[str, object]:
         "runtime": asdict(routing.runtime),
         "threads": routing.threads,
         "tolerance": route.tolerance,
-        "calibration": calibration_json(route.calibration),
+        "calibration": calibration_values(route.calibration),
         "threshold": route.point.threshold,
         "curve": [asdict(point) for point in route.curve],
         "chosen": route.chosen,
@@ -61,11 +64,40 @@ def routing_json(routing: Routing) -> dict[str, object]:
     }  # fmt: skip
 
 
-def calibration_json(calibration: Calibration) -> dict[str, object]:
-    return {
-        "intercept": calibration.intercept,
-        "weights": {signal.value: weight for signal, weight in calibration.weights.items()},
-    }
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FoundRoute:
+    """What a bundle needs of a record."""
+
+    calibration: Calibration
+    threshold: float
+    small: str
+    """sha256 of the weights."""
+    large: str | Address
+    text: str
+    """The record."""
+
+
+def parse_routing(text: str, *, subject: str) -> FoundRoute:
+    """Read a record of `edgepack eval --route --out`; BadInputError names what is not as it was written."""
+    hint = "make it again with `edgepack eval --route SMALL,LARGE --task T --out FILE`"
+    try:
+        values = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise BadInputError(f"{subject}: not JSON: {error}", hint=hint) from error
+    if not isinstance(values, dict) or values.get("schema") != SCHEMA:
+        raise BadInputError(f"{subject}: no {SCHEMA}", hint=hint)
+    table = Table(values, subject=subject, hint=hint)
+    large = table.table("large")
+    address = large.text_or_none("address")
+    return FoundRoute(
+        calibration=read_calibration(table.table("calibration")),
+        threshold=table.number("threshold"),
+        small=table.table("small").table("weights").text("sha256"),
+        large=Address(url=address, model=large.text_or_none("model"))
+        if address
+        else large.table("weights").text("sha256"),
+        text=text,
+    )
 
 
 def _model(side: Side) -> dict[str, object]:

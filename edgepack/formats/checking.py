@@ -41,7 +41,7 @@ def check(reader: BundleReader, bar: Bar) -> Checked:
     _complain([*_strangers(reader, expected), *_changed(reader, expected, bar)])
     manifest = read_manifest(reader)
     _complain([*_contradictions(manifest, expected), *_not_executable(reader, manifest)])
-    for gguf in (manifest.weights, *([manifest.adapter] if manifest.adapter else [])):
+    for gguf in manifest.ggufs:
         member = file_in(reader, gguf.path)
         head = next(reader.chunks(member), b"") if member else b""
         if not head.startswith(_GGUF):

@@ -8,8 +8,10 @@ from pathlib import Path
 from edgepack.domain.bundle import (
     ADAPTER,
     EVIDENCE,
+    LARGE,
     LICENCES,
     MANIFEST,
+    ROUTE,
     RUNTIME,
     SBOM,
     SCRIPTS,
@@ -22,6 +24,7 @@ from edgepack.domain.bundle import (
     is_safe_path,
 )  # fmt: skip
 from edgepack.domain.manifest import manifest_json
+from edgepack.domain.route_json import route_json
 from edgepack.formats.golden import GOLDEN_TEXT, golden_text
 from edgepack.formats.sbom import sbom_json
 from edgepack.formats.scripts import scripts
@@ -88,6 +91,7 @@ def assemble(
     *,
     weights: Large,
     adapter: Large | None = None,
+    second: Large | None = None,
     state: Large | None = None,
     system_prompt: str = "",
     programs: Mapping[str, Large] | None = None,
@@ -96,21 +100,28 @@ def assemble(
 ) -> Payload:
     """Every file of the bundle with its digest.
 
-    `adapter` is the one that `facts` name, unless it is merged; `state` and `system_prompt` belong together;
-    `programs` go into runtime/. `licences` and `evidence` are bytes by file name.
+    `adapter` is the one that `facts` name, unless it is merged; `second` the larger model of a route; `state` and
+    `system_prompt` belong together; `programs` go into runtime/. `licences` and `evidence` are bytes by file name.
     Raises ValueError for names that no bundle can hold.
     """
     model = weights.source(f"model/{facts.name}.gguf")
     added = adapter.source(ADAPTER) if adapter else None
-    draft = Manifest(facts=facts, weights=model.file, adapter=added.file if added else None, files=(model.file,))
+    larger = second.source(LARGE) if second else None
+    draft = Manifest(
+        facts=facts, weights=model.file, adapter=added.file if added else None, large=larger.file if larger else None,
+        files=(model.file,),
+    )  # fmt: skip
     small = scripts(draft)
     if facts.state:
         small[SYSTEM_PROMPT] = system_prompt.encode()
+    if facts.route:
+        small[ROUTE] = route_json(facts.route).encode()
     small[GOLDEN_TEXT] = golden_text(facts.sample_prompt).encode()
     small |= {f"{LICENCES}/{name}": content for name, content in licences.items()}
     small[SBOM] = sbom_json(draft).encode()
     native = [file.source(f"{RUNTIME}/{name}", executable=True) for name, file in (programs or {}).items()]
-    large = [model, *([added] if added else []), *([state.source(STATE)] if state else []), *native]
+    kept = state.source(STATE) if state else None
+    large = [model, *(source for source in (added, larger, kept) if source), *native]
     listed = sorted([*large, *_sources(small)], key=lambda source: source.file.path)
     manifest = replace(draft, files=tuple(source.file for source in listed))
     first = _source(MANIFEST, manifest_json(manifest).encode())

@@ -8,13 +8,16 @@ from urllib.parse import quote
 
 from edgepack.domain.bundle import (
     BundledAdapter,
+    BundledModel,
     BundledRuntime,
     BundleFacts,
+    LargeModel,
     LicenceName,
     Manifest,
     PayloadFile,
     PinnedSource,
 )
+from edgepack.domain.quant import Quant
 
 
 def sbom_json(manifest: Manifest) -> str:
@@ -26,6 +29,8 @@ def sbom_json(manifest: Manifest) -> str:
     components = [_model(facts, manifest.weights)]
     if facts.adapter:
         components.append(_adapter(facts.adapter, manifest.adapter))
+    if facts.large and manifest.large:
+        components.append(_large(facts.large, manifest.large))
     if facts.native:
         components.append(_native(facts.native, facts.provenance.llama_cpp))
     refs = [str(component["bom-ref"]) for component in components]
@@ -52,10 +57,18 @@ def _pin(pin: PinnedSource) -> dict[str, object]:
 
 
 def _model(facts: BundleFacts, weights: PayloadFile) -> dict[str, object]:
-    model = facts.model
+    return _weights("model", facts.model, facts.quantization, weights)
+
+
+def _large(large: LargeModel, weights: PayloadFile) -> dict[str, object]:
+    """What requests go up to."""
+    return _weights("large", large.model, large.quantization, weights)
+
+
+def _weights(ref: str, model: BundledModel, quantization: Quant | None, weights: PayloadFile) -> dict[str, object]:
     component: dict[str, object] = {
         "type": "machine-learning-model",
-        "bom-ref": "model",
+        "bom-ref": ref,
         "name": model.name,
         "hashes": _hashes(weights.sha256),
         "modelCard": {"modelParameters": {"modelArchitecture": model.architecture}},
@@ -63,7 +76,7 @@ def _model(facts: BundleFacts, weights: PayloadFile) -> dict[str, object]:
             ("file", weights.path),
             ("origin", model.origin),
             ("parameters", str(model.parameters)),
-            ("quantization", facts.quantization or "as delivered"),
+            ("quantization", quantization or "as delivered"),
         ),
     }
     if model.revision:

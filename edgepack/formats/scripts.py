@@ -3,7 +3,7 @@
 import re
 from importlib.resources import files
 
-from edgepack.domain.bundle import SCRIPTS, STATE, Manifest
+from edgepack.domain.bundle import ROUTE, SCRIPTS, STATE, Manifest
 from edgepack.domain.flags import bench_fixed_arguments, fixed_arguments, speculation_arguments
 
 GOLDEN_TOLERANCE = "0.1"
@@ -20,6 +20,8 @@ def scripts(manifest: Manifest) -> dict[str, bytes]:
         "NAME": facts.name,
         "WEIGHTS": manifest.weights.path,
         "ADAPTER": manifest.adapter.path if manifest.adapter else "",
+        "ROUTE": ROUTE if facts.route else "",
+        "LARGE": manifest.large.path if manifest.large else "",
         "CONTEXT": str(facts.flags.context),
         "THREADS": str(facts.flags.threads),
         "THREADS_BATCH": str(facts.flags.threads_batch or ""),
@@ -41,7 +43,7 @@ def scripts(manifest: Manifest) -> dict[str, bytes]:
 
 
 def _filled(text: str, values: dict[str, str]) -> str:
-    for part in ("prelude", "serving", "restoring"):
+    for part in ("prelude", "routing", "serving", "restoring"):
         text = text.replace(f"@{part.upper()}@\n", _template(part))
     # One pass: a value that looks like a place to fill is not filled again.
     return re.sub(r"@([A-Z_]+)@", lambda place: values[place[1]], text)

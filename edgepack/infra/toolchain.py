@@ -31,15 +31,20 @@ def toolchain(place: Path, *, offline: bool, progress: Progress) -> Toolchain:
     for tool in pinned_tools():
         _bring(tool, place, offline, progress)
     zig = _program(place / _COMPILER, "zig")
+    return Toolchain(
+        zig=zig, cmake=_program(place / "cmake", "cmake"), ninja=_program(place / "ninja", "ninja"),
+        licences=licences(zig),
+    )  # fmt: skip
+
+
+def licences(zig: Path) -> tuple[Path, ...]:
+    """Of what the compiler links into programs: musl, libc++, libunwind, compiler-rt."""
     libraries = zig.parent / "lib"
     texts = (
         libraries / "libc/musl/COPYRIGHT", libraries / "libcxx/LICENSE.TXT", libraries / "libunwind/LICENSE.TXT",
         zig.parent / "LICENSE",
     )  # fmt: skip
-    return Toolchain(
-        zig=zig, cmake=_program(place / "cmake", "cmake"), ninja=_program(place / "ninja", "ninja"),
-        licences=tuple(text for text in texts if text.is_file()),
-    )  # fmt: skip
+    return tuple(text for text in texts if text.is_file())
 
 
 def compiler(place: Path, *, offline: bool, progress: Progress) -> Path:

@@ -20,6 +20,7 @@ from edgepack.infra.pins import llama_cpp_pin
 from edgepack.infra.store import Store, home
 from edgepack.pipeline.contents import contents_of, evidence_of, state_of
 from edgepack.pipeline.gating import gate_evidence
+from edgepack.pipeline.larger import check_small
 from edgepack.pipeline.order import Built, Order, Planned
 from edgepack.pipeline.planning import prepare, weights_of
 from edgepack.stages.adapter import convert_adapter
@@ -27,6 +28,7 @@ from edgepack.stages.bench import bench
 from edgepack.stages.bundle import Bundle, write_bundle
 from edgepack.stages.convert import Opened
 from edgepack.stages.device_bench import bench_device
+from edgepack.stages.router import router_program
 from edgepack.stages.runtime import adopt_runtime, build_runtime
 from edgepack.stages.verify import Verdict, verify
 
@@ -39,6 +41,7 @@ def build(order: Order, progress: Progress) -> Built:
     progress.step(f"chosen {planned.plan.chosen.title}: {planned.plan.reason}")
     runtime = _runtime(planned, order, progress)
     weights = weights_of(planned, order, progress)
+    check_small(order, weights)
     if order.flags and order.flags.sha256 != weights.sha256:
         progress.warn("--flags: they were searched for with other weights; what they gain with these nobody saw")
     adapter = _adapter_weights(planned, order, progress)
@@ -73,11 +76,15 @@ def _runtime(planned: Planned, order: Order, progress: Progress) -> NativeRuntim
         case RuntimeChoice.NONE:
             return None
         case RuntimeChoice.BUILT:
-            return build_runtime(planned.profile, store=Store(home()), offline=order.offline, progress=progress)
+            runtime = build_runtime(planned.profile, store=Store(home()), offline=order.offline, progress=progress)
         case Path() as directory:
-            return adopt_runtime(directory, planned.profile.runtime)
+            runtime = adopt_runtime(directory, planned.profile.runtime)
         case _:
             assert_never(order.runtime)
+    if order.route is None:
+        return runtime
+    router = router_program(planned.profile.runtime, store=Store(home()), offline=order.offline, progress=progress)
+    return runtime.with_router(router)
 
 
 def _adapter_weights(planned: Planned, order: Order, progress: Progress) -> AdapterWeights | None:

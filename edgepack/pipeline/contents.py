@@ -31,6 +31,7 @@ from edgepack.infra.machine import host_profile
 from edgepack.infra.observations import Observations
 from edgepack.infra.pins import llama_cpp_pin
 from edgepack.infra.store import Store, home
+from edgepack.pipeline.larger import bundled_route
 from edgepack.pipeline.order import Order, Planned
 from edgepack.stages.adapter import OpenedAdapter
 from edgepack.stages.bundle import BundleContents
@@ -65,7 +66,8 @@ def contents_of(
         adapter=_bundled_adapter(planned.adapter) if planned.adapter else None,
         state=state.state if state else None,
         native=_bundled_runtime(runtime) if runtime else None,
-        plan=PredictedMemory(parts=planned.plan.chosen.memory.parts),
+        plan=PredictedMemory(parts=_parts(planned)),
+        route=bundled_route(order, planned),
         sample_prompt=sample_prompt(order),
     )
     return BundleContents(
@@ -73,6 +75,7 @@ def contents_of(
         weights=weights.path,
         weights_sha256=weights.sha256,
         adapter=adapter.path if adapter else None,
+        large=planned.large.adopted.weights.path if planned.large else None,
         state=state.path if state else None,
         system_prompt=state.system_prompt if state else "",
         runtime=runtime,
@@ -80,6 +83,12 @@ def contents_of(
         adapter_licence_files=planned.adapter.checkpoint.terms if planned.adapter else (),
         evidence=evidence,
     )
+
+
+def _parts(planned: Planned) -> tuple[tuple[str, int], ...]:
+    """Both models run at once: what is quick must not first be loaded."""
+    parts = planned.plan.chosen.memory.parts
+    return (*parts, ("large_model", planned.large.memory)) if planned.large else parts
 
 
 def _bundled_runtime(runtime: NativeRuntime) -> BundledRuntime:
@@ -152,6 +161,8 @@ def evidence_of(
         evidence["measurement.json"] = f"{record}\n".encode()
     if order.flags:
         evidence["tuning.json"] = order.flags.record.encode()
+    if order.route:
+        evidence["routing.json"] = order.route.found.text.encode()
     return evidence
 
 

@@ -15,6 +15,7 @@ from edgepack.domain.native import RuntimeChoice
 from edgepack.domain.plan import Plan
 from edgepack.domain.profile import Profile
 from edgepack.domain.quant import Quant
+from edgepack.domain.routing_json import FoundRoute
 from edgepack.domain.source import Source
 from edgepack.domain.tuned import ChosenFlags
 from edgepack.domain.tuning import UNTUNED, Tuning
@@ -29,6 +30,15 @@ HERE = LocalDevice()
 
 Material: TypeAlias = Opened | Adopted
 """What a build starts from, read as far as its headers; both give name, origin, terms, candidates and so on."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RouteOrder:
+    """That requests shall go up, as `edgepack eval --route` found."""
+
+    found: FoundRoute
+    large: Path | None
+    """The larger model's GGUF; None where the record names an address."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,10 +71,19 @@ class Order:
     """The programs for the device: built, none, or those in a directory."""
     device: Device = HERE
     """Where to measure."""
+    route: RouteOrder | None = None
     measure: bool = True
     measure_again: bool = False
     evidence: Mapping[str, bytes] = field(default_factory=dict)
     """Records that were made on the way to this order, by file name; they go into the bundle."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LargePlanned:
+    """A route's larger model, and the bytes that it will need beside the small one."""
+
+    adopted: Adopted
+    memory: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,6 +98,8 @@ class Planned:
     """The bundle's."""
     tuning: Tuning
     converter: Converter
+    large: LargePlanned | None = None
+    """The model that requests go up to; None where there is none, or it is elsewhere."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -15,6 +15,7 @@ from edgepack.infra.library import load_profile
 from edgepack.infra.pins import llama_cpp_pin
 from edgepack.infra.store import Store, home
 from edgepack.pipeline.contents import flags_of
+from edgepack.pipeline.larger import plan_large
 from edgepack.pipeline.material import context_of, open_material, refuse_embedding
 from edgepack.pipeline.order import Order, Planned
 from edgepack.stages.adapter import open_adapter
@@ -32,10 +33,11 @@ def prepare(order: Order, progress: Progress) -> Planned:
     refuse_embedding(material)
     context = context_of(order.context, material)
     flags = flags_of(order, profile, context)
+    large = plan_large(order, profile, flags, progress)
     plan = choose(
         material.candidates(order.quant, need_of(flags), loading_of(profile.isa, flags)),
         context=context,
-        budget=profile.memory_budget,
+        budget=profile.memory_budget - (large.memory if large else 0),
         subject=material.name,
         force=order.force,
     )
@@ -49,6 +51,7 @@ def prepare(order: Order, progress: Progress) -> Planned:
         name=name,
         tuning=order.tuning,
         converter=order.converter,
+        large=large,
     )
 
 

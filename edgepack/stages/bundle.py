@@ -42,6 +42,8 @@ class BundleContents:
     weights_sha256: str | None = None
     adapter: Path | None = None
     """The GGUF of the adapter that `facts` name, unless it is merged."""
+    large: Path | None = None
+    """The GGUF of the larger model that `facts` name."""
     state: Path | None = None
     """The prompt state that `facts` name."""
     system_prompt: str = ""
@@ -85,6 +87,7 @@ def _assembled(contents: BundleContents, progress: Progress) -> Payload:
         licences = {name: path.read_bytes() for name, path in _licence_names(contents)}
         weights = _large(contents.weights, contents.weights_sha256, progress)
         adapter = _large(contents.adapter, None, progress) if contents.adapter else None
+        second = _large(contents.large, None, progress) if contents.large else None
         state = _large(contents.state, None, progress) if contents.state else None
     except OSError as error:
         what = f"{error.filename}: cannot be read: {error.strerror}"
@@ -96,6 +99,7 @@ def _assembled(contents: BundleContents, progress: Progress) -> Payload:
             contents.facts,
             weights=weights,
             adapter=adapter,
+            second=second,
             state=state,
             system_prompt=contents.system_prompt,
             programs=_programs(contents.runtime),

@@ -4,7 +4,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edgepack.domain.bundle import Format, Manifest
@@ -61,10 +61,21 @@ def verify(bundle: Path, *, run_model: bool, progress: Progress) -> Verdict:
             with _loadable(reader, bundle, checked.manifest, progress) as (weights, adapter):
                 progress.step("asking the model")
                 answer = _answer(weights, adapter, checked.manifest)
+            _ask_large(reader, bundle, checked.manifest, progress)
     return Verdict(
         path=bundle, manifest=checked.manifest, format=reader.format, payload_digest=checked.payload_digest,
         files=checked.files, size=checked.size, answer=answer,
     )  # fmt: skip
+
+
+def _ask_large(reader: BundleReader, bundle: Path, manifest: Manifest, progress: Progress) -> None:
+    """The route's larger model must say something too."""
+    if manifest.large is None:
+        return
+    alone = replace(manifest, weights=manifest.large, adapter=None)
+    with _loadable(reader, bundle, alone, progress) as (path, _):
+        progress.step("asking the larger model")
+        _answer(path, None, alone)
 
 
 @contextmanager

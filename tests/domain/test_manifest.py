@@ -11,8 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edgepack.domain.address import Address
 from edgepack.domain.bundle import (
+    LARGE,
+    BundledRoute,
     BundleFacts,
+    LargeModel,
     Manifest,
     PayloadFile,
     PromptState,
@@ -20,9 +24,11 @@ from edgepack.domain.bundle import (
     is_safe_path,
     safe_name,
 )
+from edgepack.domain.confidence import Calibration, Signal
 from edgepack.domain.converter import Converter
 from edgepack.domain.errors import BadInputError
 from edgepack.domain.manifest import manifest_json, parse_manifest
+from edgepack.domain.quant import Quant
 from tests.formats.bundles import ADAPTER, FACTS
 
 WEIGHTS = PayloadFile(path="model/tiny.gguf", size=5, sha256="a" * 64)
@@ -80,7 +86,26 @@ BY_UPSTREAM = replace(
 )
 
 
-@pytest.mark.parametrize("manifest", [WITH_ADAPTER, WITH_MERGED, BY_UPSTREAM, WITH_STATE])
+CALIBRATION = Calibration(intercept=-0.4, weights={Signal.PRODUCT: 1.6, Signal.WEAKEST: 0.5})
+LARGER = PayloadFile(path=LARGE, size=4, sha256="7" * 64)
+ROUTED = BundledRoute(
+    calibration=CALIBRATION,
+    threshold=0.53,
+    large=LargeModel(model=replace(FACTS.model, name="larger"), quantization=Quant.Q8_0),
+)
+WITH_LARGE = replace(
+    MANIFEST,
+    facts=replace(FACTS, route=ROUTED),
+    large=LARGER,
+    files=tuple(sorted((*MANIFEST.files, LARGER), key=lambda file: file.path)),
+)
+WITH_ADDRESS = replace(
+    MANIFEST,
+    facts=replace(FACTS, route=replace(ROUTED, large=Address(url="http://10.0.0.2:8080/v1", model="larger"))),
+)
+
+
+@pytest.mark.parametrize("manifest", [WITH_ADAPTER, WITH_MERGED, BY_UPSTREAM, WITH_STATE, WITH_LARGE, WITH_ADDRESS])
 def test_what_few_bundles_say_is_read_again_and_follows_the_schema(manifest: Manifest) -> None:
     text = manifest_json(manifest)
     assert parse_manifest(text) == manifest
@@ -106,6 +131,33 @@ def test_an_adapter_that_contradicts_itself_is_refused(place: tuple[str, ...], v
     inner[place[-1]] = value
     with pytest.raises(BadInputError, match=says):
         parse_manifest(text_of(values))
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "says"),
+    [
+        (("large", "weights", "path"), "model/other.gguf", "is not among the files"),
+        (("large", "weights", "size"), 5, "differs from the one among the files"),
+        (("large", "model", "origin"), "/home/me/larger.gguf", "is a path, not a name"),
+        (("large", "address"), "http://a:b@c/v1", "a password in it"),
+        (("large", "address"), "ftp://c/v1", "not the address"),
+        (("calibration", "weights", "product"), -1, "more than 0"),
+        (("calibration", "weights", "mood"), 1, "unknown key"),
+        (("threshold",), "high", "expected number"),
+    ],
+)
+def test_a_route_that_leads_nowhere_is_refused(place: tuple[str, ...], value: object, says: str) -> None:
+    values = json.loads(manifest_json(WITH_LARGE))
+    inner = values["route"]
+    for key in place[:-1]:
+        inner = inner[key]
+    inner[place[-1]] = value
+    with pytest.raises(BadInputError, match=says):
+        parse_manifest(text_of(values))
+
+
+def test_memory_is_needed_for_both_models() -> None:
+    assert replace(WITH_LARGE, facts=replace(WITH_LARGE.facts, plan=None)).memory_needed == MANIFEST.weights.size + 4
 
 
 def test_without_an_adapter_the_manifest_does_not_speak_of_one() -> None:

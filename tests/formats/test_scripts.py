@@ -383,7 +383,7 @@ def test_a_program_on_the_path_that_is_only_called_llama_is_not_run(bundle: Path
 @shells
 def test_the_server_is_bounded_and_keeps_its_key_off_the_command_line(shell: str, whole: Path, path: Path) -> None:
     done = call(shell, whole / "run", path=path, EDGEPACK_API_KEY="hidden", EDGEPACK_HOST="0.0.0.0")
-    words = "<--host><0.0.0.0><--port><8080><--no-slots><--cors-origins><localhost><--timeout><60><--cache-ram><0>"
+    words = "<--no-slots><--cors-origins><localhost><--timeout><60><--cache-ram><0><--host><0.0.0.0><--port><8080>"
     assert done.stdout.endswith(f"{words}key=hidden\n")
     assert "no key is set" not in done.stderr
     assert "no key is set" in call(shell, whole / "run", path=path, EDGEPACK_HOST="0.0.0.0").stderr
