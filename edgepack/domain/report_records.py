@@ -104,6 +104,10 @@ class SeenGate:
     checked: int
     different: tuple[str, ...]
     passed: bool
+    notes: tuple[str, ...]
+    """What contradicts itself and does no harm."""
+    figures: tuple[tuple[str, str | float], ...]
+    """What else was seen, by name."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -209,5 +213,12 @@ def _named(table: Table) -> str:
 def _gate(table: Table) -> SeenGate:
     return SeenGate(
         kind=table.text("kind"), checked=table.whole("checked"), different=table.texts("different"),
-        passed=table.flag("passed"),
+        passed=table.flag("passed"), notes=table.texts_or_none("notes") or (),
+        figures=_figures(table.table_or_none("figures")),
     )  # fmt: skip
+
+
+def _figures(table: Table | None) -> tuple[tuple[str, str | float], ...]:
+    """Numbers and texts; anything else is none of either."""
+    found = table.rest().items() if table else ()
+    return tuple((name, value) for name, value in found if isinstance(value, str | int | float))

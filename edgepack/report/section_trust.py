@@ -1,5 +1,6 @@
 """Why one may believe a bundle: gates, routing, where everything is from, under which licences."""
 
+from edgepack.domain.address import Address
 from edgepack.domain.bundle import LicenceName, Manifest
 from edgepack.domain.report import SeenBundle
 from edgepack.domain.report_evaluation import SeenEvaluation
@@ -13,14 +14,16 @@ _MOST_DIFFERENT = 3
 
 def gates_section(gates: tuple[SeenGate, ...]) -> Section:
     failed = [gate for gate in gates if not gate.passed]
+    compared = table(
+        "What was compared", ("Gate", "", "What differs", "Compared", "Different"), [_gate(gate) for gate in gates],
+        words=3,
+    )  # fmt: skip
+    seen = [(_kind(gate), words.spaced(name), _seen(value)) for gate in gates for name, value in gate.figures]
     return Section(
         name="gates", title="Gates",
         lead="What the weights must have in common with the checkpoint that they are of. "
         + ("All passed." if not failed else f"{len(failed)} of {len(gates)} failed, and the bundle was forced."),
-        blocks=(table(
-            "What was compared", ("Gate", "", "What differs", "Compared", "Different"),
-            [_gate(gate) for gate in gates], words=3,
-        ),),
+        blocks=(compared, *([table("What else was seen", ("Gate", "", "Seen"), seen, words=3)] if seen else [])),
     )  # fmt: skip
 
 
@@ -70,13 +73,22 @@ def weights_section(evaluations: tuple[SeenEvaluation, ...]) -> Section:
 
 
 def _gate(gate: SeenGate) -> tuple[Cell, ...]:
-    first = "; ".join(words.shortened(one, 100) for one in gate.different[:_MOST_DIFFERENT])
-    more = len(gate.different) - _MOST_DIFFERENT
+    told = gate.different or gate.notes
+    first = "; ".join(words.shortened(one, 100) for one in told[:_MOST_DIFFERENT])
+    more = len(told) - _MOST_DIFFERENT
     return (
-        gate.kind.replace("-", " "), Mark(text="passed" if gate.passed else "failed", good=gate.passed),
+        _kind(gate), Mark(text="passed" if gate.passed else "failed", good=gate.passed),
         Code(text=first + (f"; and {more} more" if more > 0 else "")) if first else "",
         f"{gate.checked:,}", f"{len(gate.different):,}",
     )  # fmt: skip
+
+
+def _kind(gate: SeenGate) -> str:
+    return words.capital(words.spaced(gate.kind))
+
+
+def _seen(value: str | float) -> Cell:
+    return Code(text=words.shortened(value, 200)) if isinstance(value, str) else f"{value:,.4g}"
 
 
 def _origins(bundle: SeenBundle) -> list[tuple[str, Cell]]:
@@ -88,6 +100,7 @@ def _origins(bundle: SeenBundle) -> list[tuple[str, Cell]]:
         ("Origin", Code(text=model.origin)),
         ("Revision", Code(text=model.revision) if model.revision else None),
         ("Checkpoint", Code(text=facts.checkpoint) if facts.checkpoint else None),
+        *_route(manifest),
         ("Adapter", f"{facts.adapter.name}, {_licence(facts.adapter.licence)}" if facts.adapter else None),
         ("Quantization", facts.quantization or "as delivered"),
         ("Weights", Code(text=manifest.weights.sha256)),
@@ -100,6 +113,23 @@ def _origins(bundle: SeenBundle) -> list[tuple[str, Cell]]:
         ("Payload size", f"{words.size(manifest.payload_size)} in {len(manifest.files):,} files"),
     ]
     return [(name, value) for name, value in rows if value]
+
+
+def _route(manifest: Manifest) -> list[tuple[str, Cell | None]]:
+    """Where requests go up to, if anywhere."""
+    route, large = manifest.facts.route, manifest.facts.large
+    if route is None:
+        return []
+    if large is None:
+        assert isinstance(route.large, Address)
+        return [("Goes up to", Code(text=str(route.large)))]
+    quant = large.quantization or "as delivered"
+    return [
+        ("Larger model", f"{large.model.name} {quant}, {words.parameters(large.model.parameters)}"),
+        ("Its licence", _licence(large.model.licence)),
+        ("Its origin", Code(text=large.model.origin)),
+        ("Its weights", Code(text=manifest.large.sha256) if manifest.large else None),
+    ]
 
 
 def _runtime(manifest: Manifest) -> str:

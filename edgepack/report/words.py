@@ -105,6 +105,11 @@ def metric(name: str) -> str:
     return METRICS.get(name, name)
 
 
+def spaced(name: str) -> str:
+    """A record's name for something, as words."""
+    return name.replace("-", " ").replace("_", " ")
+
+
 def capital(text: str) -> str:
     """With a large first letter, and the rest as it is: macro-F1 becomes Macro-F1."""
     return text[:1].upper() + text[1:]

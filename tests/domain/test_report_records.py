@@ -87,10 +87,14 @@ def test_a_model_at_an_address_is_called_what_it_is_called_there() -> None:
     assert (curve.large, curve.expected) == ("big", None)
 
 
-def test_gates_say_which_failed() -> None:
-    assert [(gate.kind, gate.passed) for gate in parse_gates(gates_text(), subject="gates.json")] == [
-        ("tokenizer", True), ("chat-template", False), ("ends", True),
+def test_gates_say_which_failed_and_what_else_was_seen() -> None:
+    gates = parse_gates(gates_text(), subject="gates.json")
+    assert [(gate.kind, gate.passed) for gate in gates] == [
+        ("tokenizer", True), ("merges", True), ("chat-template", False), ("divergence", True), ("golden", True),
     ]  # fmt: skip
+    assert gates[1].notes == ("12 tokens that no merge makes",)
+    assert gates[3].figures == (("mean", 0.0123), ("limit", 0.1))
+    assert gates[4].figures == (("prompt", "Say hello."), ("answer", "Hello!"))
 
 
 @pytest.mark.parametrize(

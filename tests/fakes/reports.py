@@ -128,8 +128,10 @@ def measurement_text(one: Measurement) -> str:
 def gates_text() -> str:
     return json.dumps(gates_json([
         Gate(kind=GateKind.TOKENIZER, checked=412, different=()),
+        Gate(kind=GateKind.MERGES, checked=48_000, different=(), notes=("12 tokens that no merge makes",)),
         Gate(kind=GateKind.CHAT_TEMPLATE, checked=9, different=("'<s>user' at place 3, not '<s> user'",)),
-        Gate(kind=GateKind.ENDS, checked=2, different=()),
+        Gate(kind=GateKind.DIVERGENCE, checked=2048, different=(), figures={"mean": 0.0123, "limit": 0.1}),
+        Gate(kind=GateKind.GOLDEN, checked=12, different=(), figures={"prompt": "Say hello.", "answer": "Hello!"}),
     ]))  # fmt: skip
 
 
@@ -201,10 +203,15 @@ def hostile_evidence() -> dict[str, bytes]:
     texts = {
         "evaluation.json": evaluation_text(evaluation(asked, name=HOSTILE)),
         "measurement.json": measurement_text(replace(seen, device=HOSTILE, conditions=around)),
-        "gates.json": json.dumps(gates_json([Gate(kind=GateKind.ENDS, checked=1, different=(HOSTILE,))])),
+        "gates.json": json.dumps(gates_json([_HOSTILE_GATE])),
         "trials.json": json.dumps(trials), "routing.json": json.dumps(routing),
     }  # fmt: skip
     return {name: text.encode() for name, text in texts.items()}
+
+
+_HOSTILE_GATE = Gate(
+    kind=GateKind.GOLDEN, checked=1, different=(HOSTILE,), notes=(HOSTILE,), figures={HOSTILE: HOSTILE}
+)
 
 
 def write_evaluations(directory: Path, asked: Task | None = None) -> list[Path]:
