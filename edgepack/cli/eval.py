@@ -37,6 +37,9 @@ _MOST_CLASSES = 12
 @click.option(
     "--tolerance", type=click.FloatRange(0, 1), help="With --route: how far below LARGE is good enough; 0.005."
 )
+@click.option(
+    "--max-cost", type=click.FloatRange(0, 1), help="With --route: the best for this share of LARGE's time instead."
+)
 @click.option("--limit", type=click.IntRange(min=1), help="The first so many examples, or chunks of text, only.")
 @click.option("--threads", type=click.IntRange(1, 512), help="Default: one a big core.")
 @click.option("--profile", metavar="P", help="This machine: its watts, where no counter tells joules.")
@@ -53,6 +56,7 @@ def command(
     text: Path | None,
     route: str | None,
     tolerance: float | None,
+    max_cost: float | None,
     limit: int | None,
     threads: int | None,
     profile: str | None,
@@ -72,12 +76,12 @@ def command(
     With --route, in place of WEIGHTS, two models do the task: which threshold of confidence sends which requests up,
     and what that gives and costs (docs/routing.md).
     """
-    _check(weights, task, against, text, route, tolerance, out)
+    _check(weights, task, against, text, route, tolerance, max_cost, out)
     output = output_of(context)
     if route:
         kind, record, shown = _routed(
-            route, task or "", tolerance=tolerance, limit=limit, threads=threads, fresh=fresh, force=force,
-            output=output,
+            route, task or "", tolerance=tolerance, max_cost=max_cost, limit=limit, threads=threads, fresh=fresh,
+            force=force, output=output,
         )  # fmt: skip
     elif weights is None:
         raise AssertionError("checked")
@@ -108,6 +112,7 @@ def _check(
     text: Path | None,
     route: str | None,
     tolerance: float | None,
+    max_cost: float | None,
     out: Path | None,
 ) -> None:
     if (weights is None) == (route is None) or (route and against):
@@ -115,8 +120,11 @@ def _check(
             "eval: expected WEIGHTS, or --route SMALL,LARGE with --task, one of the two",
             hint="give one GGUF, or two that a route shall lead between",
         )
-    if tolerance is not None and route is None:
-        raise UsageError("--tolerance: nothing is routed", hint="give --route SMALL,LARGE, or leave it away")
+    if route is None and (tolerance is not None or max_cost is not None):
+        option = "--max-cost" if tolerance is None else "--tolerance"
+        raise UsageError(f"{option}: nothing is routed", hint="give --route SMALL,LARGE, or leave it away")
+    if tolerance is not None and max_cost is not None:
+        raise UsageError("--tolerance and --max-cost: two aims", hint="give one: how near, or how dear")
     if (task is None) == (against is None):
         raise UsageError(
             "eval: expected --task, or --against with --text, one of the two",
@@ -172,6 +180,7 @@ def _routed(
     task: str,
     *,
     tolerance: float | None,
+    max_cost: float | None,
     limit: int | None,
     threads: int | None,
     fresh: bool,
@@ -179,12 +188,14 @@ def _routed(
     output: Output,
 ) -> _Result:
     from edgepack.cli.routing import routed, shown_routing
+    from edgepack.domain.routing import NEAR, Aim
     from edgepack.domain.routing_json import routing_json
     from edgepack.infra.store import home
     from edgepack.pipeline.routing import Asking
 
     asking = Asking(home=home(), limit=limit, threads=threads, fresh=fresh, force=force)
-    found = routed(route, task, asking=asking, tolerance=tolerance, output=output)
+    aim = NEAR if tolerance is None else Aim(tolerance=tolerance)
+    found = routed(route, task, asking=asking, aim=aim if max_cost is None else Aim(cost=max_cost), output=output)
     return "routing", routing_json(found), shown_routing(found)
 
 

@@ -10,7 +10,7 @@ from edgepack.domain.address import Address, is_address, parse_address
 from edgepack.domain.errors import UsageError
 
 if TYPE_CHECKING:
-    from edgepack.domain.routing import Point
+    from edgepack.domain.routing import Aim, Point
     from edgepack.domain.routing_json import Routing, Side
     from edgepack.domain.weights import Weights
     from edgepack.pipeline.order import RouteOrder
@@ -44,8 +44,7 @@ def route_of(record: Path | None, large: Path | None) -> "RouteOrder | None":
     return RouteOrder(found=parse_routing(text, subject=str(record)), large=large)
 
 
-def routed(pair: str, task: str, *, asking: "Asking", tolerance: float | None, output: Output) -> "Routing":
-    from edgepack.domain.routing import TOLERANCE
+def routed(pair: str, task: str, *, asking: "Asking", aim: "Aim", output: Output) -> "Routing":
     from edgepack.infra.tasks import load_task
     from edgepack.pipeline.routing import find_routing
 
@@ -54,7 +53,7 @@ def routed(pair: str, task: str, *, asking: "Asking", tolerance: float | None, o
     other: Weights | Address = large if isinstance(large, Address) else identified(large, output)
     return find_routing(
         identified(small, output), other, read, asking=asking, progress=output,
-        tolerance=TOLERANCE if tolerance is None else tolerance,
+        aim=aim,
     )  # fmt: skip
 
 
@@ -64,7 +63,7 @@ def shown_routing(routing: "Routing") -> str:
     point = route.point
     weights = " + ".join(f"{weight:.3g} · {signal.value}" for signal, weight in route.calibration.weights.items())
     facts = [
-        ("threshold", f"{point.threshold:.4f}, within {route.tolerance:.1%} of the large model's quality"),
+        ("threshold", f"{point.threshold:.4f}, {_aim(route.aim)}"),
         ("on these", _point(point)),
         (
             "on others",
@@ -83,6 +82,12 @@ def shown_routing(routing: "Routing") -> str:
         _folds(routing),
         "\n".join(f"  {name.ljust(11)} {text}" for name, text in facts),
     ])  # fmt: skip
+
+
+def _aim(aim: "Aim") -> str:
+    if aim.cost is not None:
+        return f"the best for {aim.cost:.0%} of the large model's cost"
+    return f"the cheapest within {aim.tolerance:.1%} of the large model's quality"
 
 
 def _sides(routing: "Routing") -> str:

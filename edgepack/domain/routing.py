@@ -22,10 +22,21 @@ from edgepack.domain.metrics import mean
 from edgepack.domain.task import Metric
 
 FOLDS = 5
-TOLERANCE = 0.005
-"""How much below the large model's quality is good enough."""
 _POINTS = 100
 _SEED = 1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Aim:
+    """What a threshold is for: quality near the large model's, as cheaply as can be, or the best for so much cost."""
+
+    tolerance: float = 0.005
+    """How much below the large model's quality is good enough."""
+    cost: float | None = None
+    """The share of the large model's that may be spent; the tolerance does not count then."""
+
+
+NEAR = Aim()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -99,8 +110,8 @@ class Route:
     calibration: Calibration
     curve: tuple[Point, ...]
     chosen: int
-    """Place in the curve of the cheapest point that is within the tolerance together with all dearer ones."""
-    tolerance: float
+    """Place in the curve."""
+    aim: Aim
     small_quality: float
     large_quality: float
     small_cost: float
@@ -112,9 +123,7 @@ class Route:
         return self.curve[self.chosen]
 
 
-def find_route(
-    metric: Metric, small: Sequence[Judged], large: Sequence[Judged], *, tolerance: float = TOLERANCE
-) -> Route:
+def find_route(metric: Metric, small: Sequence[Judged], large: Sequence[Judged], *, aim: Aim = NEAR) -> Route:
     """Calibrate on all examples, draw the curve, choose; and the same five times without a fifth of them."""
     cases = tuple(
         Case(small=one, large=other, after=signals_after(one.answered))
@@ -123,9 +132,9 @@ def find_route(
     calibration = _calibrated(cases)
     curve = curve_of(metric, cases, calibration)
     return Route(
-        calibration=calibration, curve=curve, chosen=choose(curve, tolerance), tolerance=tolerance,
+        calibration=calibration, curve=curve, chosen=choose(curve, aim), aim=aim,
         small_quality=quality_of(metric, small), large_quality=quality_of(metric, large),
-        small_cost=curve[0].cost, crossed=_cross(metric, cases, tolerance),
+        small_cost=curve[0].cost, crossed=_cross(metric, cases, aim),
     )  # fmt: skip
 
 
@@ -149,9 +158,15 @@ def point_of(metric: Metric, cases: Sequence[Case], calibration: Calibration, th
     )
 
 
-def choose(curve: Sequence[Point], tolerance: float) -> int:
-    """The last point of the curve is the large model alone, which all are compared with."""
-    least = curve[-1].quality - tolerance
+def choose(curve: Sequence[Point], aim: Aim) -> int:
+    """The cheapest point that is within the tolerance together with all dearer ones, so that it is none by luck; or
+    the dearest before the first that costs too much, the small model alone where all do.
+
+    The last point of the curve is the large model alone, which all are compared with.
+    """
+    if aim.cost is not None:
+        return max(next((at for at, point in enumerate(curve) if point.cost > aim.cost), len(curve)) - 1, 0)
+    least = curve[-1].quality - aim.tolerance
     place = len(curve) - 1
     while place and curve[place - 1].quality >= least - 1e-12:
         place -= 1
@@ -166,7 +181,7 @@ def _answers(cases: Sequence[Case], up: Sequence[bool]) -> list[Judged]:
     return [case.large if goes else case.small for case, goes in zip(cases, up, strict=True)]
 
 
-def _cross(metric: Metric, cases: Sequence[Case], tolerance: float) -> Crossed:
+def _cross(metric: Metric, cases: Sequence[Case], aim: Aim) -> Crossed:
     order = Random(_SEED).sample(range(len(cases)), len(cases))
     folds, answers, confidences, scores, seconds, ups = [], [], [], [], 0.0, 0
     for number in range(min(FOLDS, len(cases))):
@@ -174,7 +189,7 @@ def _cross(metric: Metric, cases: Sequence[Case], tolerance: float) -> Crossed:
         others = [cases[place] for place in sorted(set(order) - set(order[number::FOLDS]))]
         calibration = _calibrated(others)
         curve = curve_of(metric, others, calibration)
-        threshold = curve[choose(curve, tolerance)].threshold
+        threshold = curve[choose(curve, aim)].threshold
         up = [case.goes_up(calibration, threshold) for case in seen]
         folds.append(
             Fold(

@@ -8,7 +8,7 @@ from edgepack.domain.address import Address
 from edgepack.domain.errors import BadInputError, UsageError
 from edgepack.domain.measurement import measured_weights
 from edgepack.domain.progress import Progress
-from edgepack.domain.routing import TOLERANCE, find_route
+from edgepack.domain.routing import NEAR, Aim, find_route
 from edgepack.domain.routing_json import Routing, Side, side_of
 from edgepack.domain.task import Task
 from edgepack.domain.weights import Weights
@@ -37,7 +37,7 @@ def find_routing(
     *,
     asking: Asking,
     progress: Progress,
-    tolerance: float = TOLERANCE,
+    aim: Aim = NEAR,
 ) -> Routing:
     """Ask both the task's held-out examples, as a server is asked; what was asked before is not asked again.
 
@@ -54,7 +54,7 @@ def find_routing(
     return Routing(
         date=datetime.now(UTC).replace(microsecond=0), task=task, small=side_of(found), large=other,
         runtime=found.runtime, threads=found.threads,
-        route=find_route(task.metric, found.judged, other.judged, tolerance=tolerance),
+        route=find_route(task.metric, found.judged, other.judged, aim=aim),
     )  # fmt: skip
 
 

@@ -73,6 +73,10 @@ def test_two_models_have_a_curve(small: Path, large: Path, task: Path, tmp_path:
     assert "← chosen" in text
     assert "AUROC" in text
     assert "small alone" in text
+    cheap = json.loads(call(*words, "--max-cost", "0.9", "--json").stdout)["routing"]
+    jsonschema.Draft202012Validator(SCHEMA).validate({**shown, "routing": cheap})
+    assert (cheap["max_cost"], cheap["tolerance"]) == (0.9, None)
+    assert cheap["chosen"] == 0 or cheap["curve"][cheap["chosen"]]["cost"] <= 0.9
 
 
 def test_an_address_is_asked_like_a_server(
@@ -142,6 +146,8 @@ def test_an_address_where_nobody_is_is_a_network_error(
         (["--route", "SMALL,SMALL"], ExitCode.USAGE, "are one file"),
         (["SMALL", "--route", "SMALL,LARGE"], ExitCode.USAGE, "expected WEIGHTS, or --route"),
         (["SMALL", "--tolerance", "0.1"], ExitCode.USAGE, "nothing is routed"),
+        (["SMALL", "--max-cost", "0.4"], ExitCode.USAGE, "--max-cost: nothing is routed"),
+        (["--route", "SMALL,LARGE", "--max-cost", "0.4", "--tolerance", "0"], ExitCode.USAGE, "two aims"),
         (["--route", "SMALL,LARGE", "--limit", "5"], ExitCode.BAD_INPUT, "wants 20 or more"),
     ],
 )

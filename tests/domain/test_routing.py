@@ -10,7 +10,7 @@ from edgepack.domain import routing
 from edgepack.domain.answering import Answered
 from edgepack.domain.confidence import Calibration, Signal, signals_after
 from edgepack.domain.evaluation import Judged
-from edgepack.domain.routing import Case, Point, choose, curve_of, find_route, point_of
+from edgepack.domain.routing import NEAR, Aim, Case, Point, choose, curve_of, find_route, point_of
 from edgepack.domain.task import Example, Metric
 
 SURE = (-0.01, -0.01, -0.01, -0.01)
@@ -75,7 +75,17 @@ def test_the_cheapest_is_chosen_from_which_on_all_are_good_enough(qualities: tup
         Point(threshold=number / 10, sent_up=number / 10, quality=quality, cost=1.0)
         for number, quality in enumerate(qualities)
     ]
-    assert choose(curve, 0.005) == place
+    assert choose(curve, NEAR) == place
+
+
+@pytest.mark.parametrize(("most", "place"), [(0.1, 0), (0.3, 0), (0.55, 1), (0.9, 2), (5.0, 3)])
+def test_for_so_much_cost_the_dearest_is_chosen_that_keeps_it(most: float, place: int) -> None:
+    """Where even the small model costs more, it is the small model."""
+    curve = [
+        Point(threshold=number / 10, sent_up=number / 10, quality=0.5, cost=cost)
+        for number, cost in enumerate((0.2, 0.5, 0.8, 1.2))
+    ]
+    assert choose(curve, Aim(cost=most)) == place
 
 
 def mixed(count: int, *, seed: int = 1) -> list[Case]:
@@ -117,7 +127,7 @@ def test_no_fold_is_judged_by_a_threshold_that_has_seen_it(monkeypatch: pytest.M
         return point(metric, some, calibration, threshold)
 
     monkeypatch.setattr(routing, "point_of", trying)
-    routing._cross(Metric.EXACT_MATCH, cases, 0.005)
+    routing._cross(Metric.EXACT_MATCH, cases, NEAR)
     folds = [some for some in tried if len(some) == 12]
     assert len(folds) == len(seen) == 5
     assert not any(fold & fitted for fold, fitted in zip(folds, seen, strict=True))
