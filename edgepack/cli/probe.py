@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from edgepack.infra.kept import KeptFile
     from edgepack.stages.probe import Measuring
 
-_QUANTS = (Quant.Q4_0, Quant.Q4_K_M, Quant.Q8_0)
+_QUANTS = (Quant.Q4_0, Quant.Q4_K_M, Quant.Q6_K, Quant.Q8_0)
 
 
 @click.command("probe")
