@@ -72,9 +72,16 @@ def test_the_evidence_is_of_what_is_in_the_bundle(
 
 def test_times_of_another_device_are_predicted(task: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     values = built(task, tmp_path / "bundle", capsys, "--min-quality", "0.6", "--profile", "rpi5")
-    expected = values["trials"]["tried"][0]["expected"]
-    assert expected["basis"] == "bandwidth"
-    assert 0 < expected["first_token"] < 1
+    trial = values["trials"]["tried"][0]
+    assert trial["expected"]["basis"] == "bandwidth"
+    assert 0 < trial["expected"]["first_token"] < 1
+    assert 0 < trial["joules_per_answer"] < 10
+
+
+def test_an_adapter_beside_the_weights_is_not_asked_without(task: str, capsys: pytest.CaptureFixture[str]) -> None:
+    directory = Path(__file__).parent / "fakes"
+    assert run([*USUAL, *BOTH, "--task", task, "--adapter", str(directory)]) != ExitCode.DONE
+    assert "--merge" in capsys.readouterr().err
 
 
 def test_where_none_will_do_nothing_is_built(task: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -138,10 +138,10 @@ def _row(trial: "Trial") -> tuple[str, ...]:
     part = f" of {len(seen.judged)}" if trial.skipped else ""
     first = trial.expected.first_token if trial.expected else seen.first_token.p95
     decode = trial.expected.decode if trial.expected else seen.decode
-    joules = seen.energy.joules / len(seen.judged) if seen.energy else None
     return (
         candidate.model, candidate.quant, size, f"{found.value:.1%}", f"{found.low:.1%} to {found.high:.1%}{part}",
-        f"{first * 1e3:,.0f} ms", f"{decode:,.1f}" if decode else "", f"{joules:.3g}" if joules else "", memory,
+        f"{first * 1e3:,.0f} ms", f"{decode:,.1f}" if decode else "",
+        f"{trial.joules:.3g}" if trial.joules else "", memory,
     )  # fmt: skip
 
 

@@ -81,6 +81,10 @@ class Evaluation:
         return times_of([one.answered.seconds for one in self.judged])
 
     @property
+    def joules_per_answer(self) -> float | None:
+        return self.energy.joules / len(self.judged) if self.energy and self.judged else None
+
+    @property
     def prompt_tokens(self) -> int:
         return sum(one.answered.prompt_tokens for one in self.judged)
 

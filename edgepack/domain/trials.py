@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 
 from edgepack.domain.evaluation import Evaluation, Met, judged_targets
+from edgepack.domain.profile import Profile
 from edgepack.domain.speed import SpeedPlan
 from edgepack.domain.task import Metric, Targets, Task
 
@@ -52,6 +53,8 @@ class Trial:
     """None: not asked."""
     expected: SpeedPlan | None = None
     """On a profile that is not this machine; None where it is, or too little is known of either."""
+    joules: float | None = None
+    """Of an answer, on the device; predicted where its times are, None where nobody knows its watts."""
     targets: tuple[Met, ...] = ()
     skipped: str | None = None
     """Why nothing, or not everything, was asked."""
@@ -118,6 +121,15 @@ def reached(
     )
 
 
+def joules_of(evaluation: Evaluation, expected: SpeedPlan | None, profile: Profile) -> float | None:
+    """Of an answer of the usual length on a profile's device: its watts under load times the expected seconds."""
+    watts = profile.power.load
+    if watts is None or expected is None or not evaluation.judged:
+        return None
+    written = evaluation.tokens / len(evaluation.judged)
+    return watts.value * (expected.first_token + written / expected.decode)
+
+
 def hopeless(scores: Sequence[float], metric: Metric, wanted: float | None, *, total: int) -> str | None:
     """Why a candidate will not reach `wanted` on all `total` examples, after the `scores` of some; None: it may.
 
@@ -164,6 +176,7 @@ def _trial_json(trial: Trial, role: Role) -> dict[str, object]:
         "parameters": candidate.parameters, "size": candidate.size, "predicted_memory": candidate.memory,
         "role": role.value,
         **_seen(trial.evaluation),
+        "joules_per_answer": trial.joules,
         "expected": trial.expected and asdict(trial.expected),
         "targets": [asdict(target) for target in trial.targets],
         "passed": trial.passed,
@@ -174,18 +187,15 @@ def _trial_json(trial: Trial, role: Role) -> dict[str, object]:
 def _seen(evaluation: Evaluation | None) -> Mapping[str, object]:
     """What was seen on this machine; nulls where nothing was asked."""
     if evaluation is None:
-        return dict.fromkeys(
-            ("quality", "examples", "first_token", "answer", "decode", "memory", "joules_per_answer")
-        )
-    found, energy, count = evaluation.quality, evaluation.energy, len(evaluation.judged)
+        return dict.fromkeys(("quality", "examples", "first_token", "answer", "decode", "memory"))
+    found = evaluation.quality
     return {
         "quality": {
             "metric": evaluation.task.metric.value, "value": found.value, "low": found.low, "high": found.high,
         },
-        "examples": count,
+        "examples": len(evaluation.judged),
         "first_token": asdict(evaluation.first_token),
         "answer": asdict(evaluation.seconds),
         "decode": evaluation.decode,
         "memory": evaluation.memory,
-        "joules_per_answer": energy.joules / count if energy and count else None,
     }  # fmt: skip

@@ -4,17 +4,19 @@ import json
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from statistics import median
 
-from edgepack.domain.errors import BadInputError, NothingFitsError
+from edgepack.domain.errors import BadInputError, NothingFitsError, UsageError
 from edgepack.domain.evaluation import Evaluation
 from edgepack.domain.evaluation_json import evaluation_json
+from edgepack.domain.profile import Profile
 from edgepack.domain.progress import Progress
 from edgepack.domain.quant import Quant
 from edgepack.domain.source import GgufSource, HubSource, Source, Wanted
 from edgepack.domain.speed import SpeedPlan
 from edgepack.domain.task import Task
-from edgepack.domain.trials import Candidate, Trial, Trials, hopeless, reached, trials_json
+from edgepack.domain.trials import Candidate, Trial, Trials, hopeless, joules_of, reached, trials_json
 from edgepack.infra.library import load_catalogue, load_profile, load_sizes
 from edgepack.infra.machine import host_profile
 from edgepack.infra.store import home
@@ -51,8 +53,10 @@ class Attempt:
 def attempts(order: Order, wanted: Sequence[Wanted], progress: Progress) -> tuple[Attempt, ...]:
     """What may be tried, the smallest weights first.
 
-    A model of the catalogue is not fetched for this. Raises what `prepare` raises for the others.
+    A model of the catalogue is not fetched for this. Raises UsageError for what cannot be asked as it would be built,
+    and what `prepare` raises for models that are not of the catalogue.
     """
+    _refuse_unasked(order)
     found = []
     for title, source, asked in wanted:
         quant = None if isinstance(source, GgufSource) else asked
@@ -115,6 +119,14 @@ def chosen_order(order: Order, tried: Tried, progress: Progress) -> Order:
     return replace(_order_of(order, tried.attempts[trials.tried.index(trial)]), evidence=evidence)
 
 
+def _refuse_unasked(order: Order) -> None:
+    if order.adapter and not order.adapter.merge:
+        raise UsageError(
+            "--task T with --adapter: what would be asked is the model without it",
+            hint="add --merge, so that the adapter is in the weights",
+        )
+
+
 def _given_up_at_eight_bits(attempt: Attempt, tried: Mapping[Attempt, Trial]) -> bool:
     return any(
         one.source == attempt.source and one.quant in _LOSSLESS and trial.evaluation and trial.skipped
@@ -138,24 +150,31 @@ def _trial(attempt: Attempt, order: Order, task: Task, progress: Progress, *, al
     if plan.chosen.memory.total > plan.budget and not order.force:
         needs, has = (f"{size / _MIB:,.0f} MiB" for size in (plan.chosen.memory.total, plan.budget))
         return Trial(candidate=candidate, skipped=f"needs {needs} of {has}")
-    evaluation, hope = _asked(planned, order, task, progress)
+    # A device's watts say nothing of the seconds that another machine takes.
     here = planned.profile == host_profile()
+    evaluation, hope = _asked(planned, order, task, progress, watts=planned.profile if here else None)
     expected = None if here else _expected(planned, evaluation)
-    targets = reached(evaluation, task.targets, candidate, expected, here=here)
-    return Trial(candidate=candidate, evaluation=evaluation, expected=expected, targets=targets, skipped=hope)
+    return Trial(
+        candidate=candidate, evaluation=evaluation, expected=expected, skipped=hope,
+        joules=evaluation.joules_per_answer if here else joules_of(evaluation, expected, planned.profile),
+        targets=reached(evaluation, task.targets, candidate, expected, here=here),
+    )  # fmt: skip
 
 
-def _asked(planned: Planned, order: Order, task: Task, progress: Progress) -> tuple[Evaluation, str | None]:
+def _asked(
+    planned: Planned, order: Order, task: Task, progress: Progress, *, watts: Profile | None
+) -> tuple[Evaluation, str | None]:
     """All examples, or as many as it took to see that it will not do, and why."""
     weights = weights_of(planned, order, progress)
+    ask = partial(evaluate, weights, home=home(), progress=progress, profile=watts, force=order.force)
     total = len(task.held_out)
     for look in (look for look in _LOOKS if 2 * look <= total):
         part = replace(task, held_out=tuple(random.Random(_SEED).sample(task.held_out, look)))
-        seen = evaluate(weights, part, home=home(), progress=progress, profile=planned.profile, force=order.force)
+        seen = ask(part)
         scores = [judged.score for judged in seen.judged]
         if why := hopeless(scores, task.metric, task.targets.quality, total=total):
             return seen, why
-    return evaluate(weights, task, home=home(), progress=progress, profile=planned.profile, force=order.force), None
+    return ask(task), None
 
 
 def _expected(planned: Planned, evaluation: Evaluation) -> SpeedPlan | None:
