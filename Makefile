@@ -9,7 +9,7 @@ DEV     := $(VENV)/.dev
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help demo install test test-slow test-privileged test-targets check format vendor tools foreign oracle logits real-weights \
-        bench-convert bench-memory bench-memory-plan bench-synthetic bench-speed bench-runtime bench-start bench-state bench-speed-plan bench-prediction bench-tune bench-eval sizes bench-crash test-served demo-models clean
+        bench-convert bench-memory bench-memory-plan bench-synthetic bench-speed bench-runtime bench-start bench-state bench-speed-plan bench-prediction bench-tune bench-eval bench-route sizes bench-crash test-served demo-models clean
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -129,6 +129,9 @@ bench-tune: $(DEV) ## Tuned flags against llama.cpp's defaults: 4 models, 3 quan
 
 bench-eval: $(DEV) ## Both demo models on their own task at five quantizations: accuracy, tokens/s, size (a few minutes)
 	$(BIN)/python -m tests.bench.bench_eval
+
+bench-route: $(DEV) ## Routes between the demo models: confidence, quality against cost on folds that no threshold has seen (a few minutes)
+	$(BIN)/python -m tests.bench.bench_route
 
 bench-crash: $(DEV) ## Kill a build at 50 random moments, and build again
 	$(BIN)/pytest -m slow tests/test_crash.py

@@ -1,6 +1,6 @@
 """How sure a model is of an answer: what its tokens' probabilities say, made a probability of being right; pure.
 
-The router in a bundle computes the same from the same numbers (edgepack/data/router/router.cpp).
+The router in a bundle computes the same from the same numbers (edgepack/data/router/confidence.hpp).
 """
 
 import math

@@ -3,6 +3,7 @@
 cpp-httplib and nlohmann/json are those that the pinned llama.cpp carries.
 """
 
+from collections.abc import Mapping
 from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
@@ -21,6 +22,8 @@ from edgepack.infra.store import Store, require_space
 from edgepack.infra.toolchain import UNPACKED, compiler, licences
 
 _TOOL = "edgepack-router/1"
+_DATA = files("edgepack").joinpath("data", "router")
+_SOURCES = ("router.cpp", "confidence.hpp", "servers.hpp")
 _LICENCES = "licences"
 # It waits for others most of the time: what every processor of a kind has is enough.
 _FLAGS = ("-mcpu=baseline", "-std=c++17", "-Os", "-DNDEBUG", "-fno-rtti", "-pthread", "-static", "-s")
@@ -32,11 +35,15 @@ def router_program(runtime: Runtime, *, store: Store, offline: bool, progress: P
     Raises UsageError for a system that nothing is built for, NetworkError where compiler or source cannot be had.
     """
     triple = build_target(runtime).triple
-    source = files("edgepack").joinpath("data", "router", "router.cpp").read_bytes()
+    sources = {name: _DATA.joinpath(name).read_bytes() for name in _SOURCES}
     tools = {tool.name: ",".join(sorted(tool.digests)) for tool in pinned_tools() if tool.name == "ziglang"}
     step = Step(
         name="router",
-        inputs={"router.cpp": sha256(source).hexdigest(), "llama.cpp": llama_cpp_pin().sha256, **tools},
+        inputs={
+            **{name: sha256(source).hexdigest() for name, source in sources.items()},
+            "llama.cpp": llama_cpp_pin().sha256,
+            **tools,
+        },
         parameters={"target": triple, "flags": " ".join(_FLAGS)},
         tool=_TOOL,
     )
@@ -44,7 +51,7 @@ def router_program(runtime: Runtime, *, store: Store, offline: bool, progress: P
     def make(place: Path) -> None:
         require_space(place, UNPACKED, f"compiling the router for {triple}")
         progress.step(f"compiling the router for {triple} (half a minute, once)")
-        _compile(source, triple, place, offline, progress)
+        _compile(sources, triple, place, offline, progress)
 
     entry, _ = store.get_or_make(step, make)
     path = entry.path / ROUTER
@@ -56,17 +63,18 @@ def router_program(runtime: Runtime, *, store: Store, offline: bool, progress: P
     )
 
 
-def _compile(source: bytes, triple: str, place: Path, offline: bool, progress: Progress) -> None:
+def _compile(sources: Mapping[str, bytes], triple: str, place: Path, offline: bool, progress: Progress) -> None:
     work = place / "work"
     work.mkdir()
-    text = work / "router.cpp"
-    text.write_bytes(source)
+    for name, source in sources.items():
+        (work / name).write_bytes(source)
     zig = compiler(work / "tools", offline=offline, progress=progress)
     vendor = llama_cpp_source(work, offline=offline, progress=progress) / "vendor"
     surroundings = {name: str(work) for name in ("ZIG_GLOBAL_CACHE_DIR", "ZIG_LOCAL_CACHE_DIR", "HOME", "TMPDIR")}
     arguments: list[str | Path] = [
         zig, "c++", "-target", triple, *_FLAGS, f"-ffile-prefix-map={work}=.", f"-ffile-prefix-map={vendor}=vendor",
-        f"-I{vendor / 'cpp-httplib'}", f"-I{vendor}", "-o", place / ROUTER, text, vendor / "cpp-httplib/httplib.cpp",
+        f"-I{vendor / 'cpp-httplib'}", f"-I{vendor}", "-o", place / ROUTER, work / _SOURCES[0],
+        vendor / "cpp-httplib/httplib.cpp",
     ]  # fmt: skip
     done = run(arguments, environment=surroundings)
     if done.status:
