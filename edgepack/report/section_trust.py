@@ -88,7 +88,9 @@ def _kind(gate: SeenGate) -> str:
 
 
 def _seen(value: str | float) -> Cell:
-    return Code(text=words.shortened(value, 200)) if isinstance(value, str) else f"{value:,.4g}"
+    if isinstance(value, str):
+        return Code(text=words.shortened(value, 200))
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def _origins(bundle: SeenBundle) -> list[tuple[str, Cell]]:
