@@ -31,7 +31,7 @@ from edgepack.infra.machine import host_profile
 from edgepack.infra.observations import Observations
 from edgepack.infra.pins import llama_cpp_pin
 from edgepack.infra.store import Store, home
-from edgepack.pipeline.larger import bundled_route
+from edgepack.pipeline.larger import beside, bundled_route
 from edgepack.pipeline.order import Order, Planned
 from edgepack.stages.adapter import OpenedAdapter
 from edgepack.stages.bundle import BundleContents
@@ -66,7 +66,7 @@ def contents_of(
         adapter=_bundled_adapter(planned.adapter) if planned.adapter else None,
         state=state.state if state else None,
         native=_bundled_runtime(runtime) if runtime else None,
-        plan=PredictedMemory(parts=_parts(planned)),
+        plan=PredictedMemory(parts=(*planned.plan.chosen.memory.parts, *beside(order, planned.large))),
         route=bundled_route(order, planned),
         sample_prompt=sample_prompt(order),
     )
@@ -83,12 +83,6 @@ def contents_of(
         adapter_licence_files=planned.adapter.checkpoint.terms if planned.adapter else (),
         evidence=evidence,
     )
-
-
-def _parts(planned: Planned) -> tuple[tuple[str, int], ...]:
-    """Both models run at once: what is quick must not first be loaded."""
-    parts = planned.plan.chosen.memory.parts
-    return (*parts, ("large_model", planned.large.memory)) if planned.large else parts
 
 
 def _bundled_runtime(runtime: NativeRuntime) -> BundledRuntime:

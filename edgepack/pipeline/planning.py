@@ -15,7 +15,7 @@ from edgepack.infra.library import load_profile
 from edgepack.infra.pins import llama_cpp_pin
 from edgepack.infra.store import Store, home
 from edgepack.pipeline.contents import flags_of
-from edgepack.pipeline.larger import plan_large
+from edgepack.pipeline.larger import beside, plan_large
 from edgepack.pipeline.material import context_of, open_material, refuse_embedding
 from edgepack.pipeline.order import Order, Planned
 from edgepack.stages.adapter import open_adapter
@@ -37,7 +37,7 @@ def prepare(order: Order, progress: Progress) -> Planned:
     plan = choose(
         material.candidates(order.quant, need_of(flags), loading_of(profile.isa, flags)),
         context=context,
-        budget=profile.memory_budget - (large.memory if large else 0),
+        budget=profile.memory_budget - sum(size for _, size in beside(order, large)),
         subject=material.name,
         force=order.force,
     )

@@ -1,7 +1,7 @@
 // One address before a small and a larger model: the small one answers, and where it is not sure enough of what it
 // writes, the larger one is asked. Everything but chat completions is the small one's.
 //
-//   router --host HOST --port PORT [--api-prefix PREFIX] [--log-json] --route ROUTE.json \
+//   router --host HOST --port PORT [--api-prefix PREFIX] [--log-json] --route ROUTE.json
 //       [-- LARGE SERVER...] -- SMALL SERVER...
 //
 // It starts both servers on UNIX sockets in a directory of its own, and ends them when it ends. Keys are theirs to
