@@ -28,11 +28,15 @@ from edgepack.report.drawing import (
 from edgepack.report.front_marks import LARGEST, SMALLEST, Area, Spot, spots, word_beside
 from edgepack.report.view import Chart, Grid, Mark, table
 
+_NAMED = 6
+"""Candidates that a sentence names."""
+
 
 def front_chart(front: Front, metric: str) -> Chart:
     unit = front.pace.value
     best = [one for one in front.contestants if not one.beaten]
-    named = ", ".join(f"{words.shortened(one.title, 60)} ({words.share(one.quality.value)})" for one in best)
+    named = ", ".join(f"{words.shortened(one.title, 60)} ({words.share(one.quality.value)})" for one in best[:_NAMED])
+    named += f" and {len(best) - _NAMED} more" if len(best) > _NAMED else ""
     return Chart(
         title="Quality, speed, size",
         said=f"{words.capital(metric)} against speed of {words.count(len(front.contestants), 'candidate')}. "

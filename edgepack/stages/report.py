@@ -123,9 +123,8 @@ def _bundled(path: Path, beside: tuple[SeenEvaluation, ...], progress: Progress)
             checked = check(reader, bar)
         weights = checked.manifest.weights.sha256
         own = _evidence(reader, "evaluation.json", parse_evaluation)
-        mine = [one for one in beside if one.weights.sha256 == weights]
-        # An evaluation of the bundle's own weights is the bundle's, wherever it lies.
-        subject = own or next(iter(mine), None)
+        # What is named besides and is of the bundle's own weights was asked later, or where they will run.
+        subject = next((one for one in beside if one.weights.sha256 == weights), own)
         others = tuple(one for one in beside if one is not subject)
         return Report(
             edgepack=__version__,

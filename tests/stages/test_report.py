@@ -67,6 +67,17 @@ def test_an_evaluation_of_the_bundles_weights_is_the_bundles(tmp_path: Path) -> 
     assert read_report([*others, bundle], Silent()).evaluation is None
 
 
+def test_a_named_evaluation_of_the_bundles_weights_replaces_the_one_in_it(tmp_path: Path) -> None:
+    """It was asked later, or on the device; on the chart they stand once."""
+    weights = read_report([report_bundle(tmp_path, {})], Silent()).bundle.manifest.weights  # type: ignore[union-attr]
+    built, later = (evaluation(task(), name=name, sha256=weights.sha256) for name in ("built", "later"))
+    bundle = report_bundle(tmp_path, {"evaluation.json": evaluation_text(built).encode()})
+    named = tmp_path / "later.json"
+    named.write_text(evaluation_text(later))
+    assert [one.weights.name for one in read_report([bundle], Silent()).evaluations] == ["built"]
+    assert [one.weights.name for one in read_report([bundle, named], Silent()).evaluations] == ["later"]
+
+
 def test_evaluations_of_different_tasks_do_not_share_a_page(tmp_path: Path) -> None:
     paths = write_evaluations(tmp_path)
     other = tmp_path / "other.json"
