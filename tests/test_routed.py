@@ -7,9 +7,11 @@ EDGEPACK_TEST_RUNTIME is a static `llama` of the pinned source for this machine.
 import json
 import os
 import shutil
+import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -161,6 +163,26 @@ def test_a_stream_says_what_the_whole_says(server: Served, model: str) -> None:
     told = ask(client, text, logprobs=True, top_logprobs=3).parse().choices[0].logprobs.content
     assert "".join(token.token for token in told) == whole.choices[0].message.content
     assert len(told[0].top_logprobs) == 3
+
+
+def test_many_at_once_get_their_own_answers(server: Served) -> None:
+    """As one after the other; those whose client has gone cost nobody anything."""
+    client = client_of(server)
+    texts = [TASK.asks(one) for one in EXAMPLES[:24]]
+
+    def said(text: str) -> tuple[str, str]:
+        raw = ask(client, text)
+        return raw.headers["X-Edgepack-Model"], raw.parse().choices[0].message.content
+
+    alone = [said(text) for text in texts]
+    host, port = server.url.removeprefix("http://").split(":")
+    body = b'{"messages": [{"role": "user", "content": "dim the lamp"}]}'
+    head = f"POST /v1/chat/completions HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer a key\r\n"
+    for _ in range(8):
+        with socket.create_connection((host, int(port))) as gone:
+            gone.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+    with ThreadPoolExecutor(12) as pool:
+        assert list(pool.map(said, texts)) == alone
 
 
 def test_everything_else_is_the_small_models(server: Served) -> None:
