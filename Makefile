@@ -143,7 +143,7 @@ $(VENV)/bin/python:
 $(RUNTIME): pyproject.toml vendor/pins.toml vendor/llama_cpp.py vendor/no_common.cmake | $(VENV)/bin/python
 	@echo "==> installing edgepack into $(VENV)"
 	@wheel=$$($(BIN)/python vendor/llama_cpp.py wheel) && $(BIN)/pip install --quiet "$$wheel"
-	@$(BIN)/pip install --quiet --editable .
+	@$(BIN)/pip install --quiet --editable '.[onnx]'
 	@touch $@
 
 $(DEV): $(RUNTIME)

@@ -6,7 +6,7 @@ import click
 
 from edgepack.cli.options import output_of, output_options
 from edgepack.cli.output import Output
-from edgepack.cli.records import identified, refuse_unwritable, write_record
+from edgepack.cli.records import identified_gguf, refuse_unwritable, write_record
 from edgepack.cli.runtimes import runtime_for
 from edgepack.cli.tables import aligned
 from edgepack.domain.device import LocalDevice, parse_device
@@ -115,7 +115,7 @@ def command(
 def _identified(weights: Path | None, wanted: str | None, output: Output) -> Weights:
     """The file, hashed, or weights that are made up now unless the store has them."""
     if weights is not None and wanted is None:
-        return identified(weights, output)
+        return identified_gguf(weights, output)
     if wanted is None or weights is not None:
         raise UsageError(
             "bench: expected WEIGHTS or --synthetic, one of the two", hint="give a .gguf, or --synthetic MODEL:QUANT"

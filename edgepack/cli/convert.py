@@ -1,4 +1,4 @@
-"""edgepack convert: one quantized GGUF from a checkpoint, its adapter's beside it, and nothing else."""
+"""edgepack convert: one quantized file from a checkpoint, its adapter's beside it, and nothing else."""
 
 import os
 from collections.abc import Mapping
@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 import click
 
 from edgepack.cli.adapters import adapter_of, adapter_options
+from edgepack.cli.onnx import quant_of, refuse_for_onnx, to_onnx
 from edgepack.cli.options import output_of, output_options
 from edgepack.cli.tuning import tuning_of, tuning_options, types_data
 from edgepack.domain.converter import Converter
 from edgepack.domain.errors import UsageError
-from edgepack.domain.quant import Quant
+from edgepack.domain.quant import OnnxQuant, Quant
 from edgepack.domain.tuning import ComputedMatrix, Tuning
+from edgepack.domain.weights import WeightsFormat
 
 if TYPE_CHECKING:
     from edgepack.cli.output import Output
@@ -25,8 +27,15 @@ if TYPE_CHECKING:
 
 @click.command("convert")
 @click.argument("model")
-@click.option("--quant", type=click.Choice([quant.value for quant in Quant]), required=True)
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="The .gguf to write.")
+@click.option(
+    "--to", type=click.Choice([format.value for format in WeightsFormat]), default=WeightsFormat.GGUF.value,
+    help="The file's format; ONNX for encoders (docs/onnx.md).", show_default=True,
+)  # fmt: skip
+@click.option(
+    "--quant", type=click.Choice([*(quant.value for quant in Quant), *(quant.value for quant in OnnxQuant)]),
+    help="Of ONNX: f32 or q8, which is its default.",
+)  # fmt: skip
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="The .gguf or .onnx to write.")
 @tuning_options
 @adapter_options
 @click.option(
@@ -40,7 +49,8 @@ if TYPE_CHECKING:
 def command(
     context: click.Context,
     model: str,
-    quant: str,
+    to: str,
+    quant: str | None,
     out: Path,
     imatrix: str | None,
     calibration: Path | None,
@@ -54,7 +64,13 @@ def command(
     offline: bool,
     allow_over_3b: bool,
 ) -> None:
-    """Make one quantized GGUF from MODEL in one pass, with no file between."""
+    """Make one quantized GGUF from MODEL in one pass, with no file between; or one ONNX file from an encoder."""
+    if WeightsFormat(to) is WeightsFormat.ONNX:
+        refuse_for_onnx(context)
+        precision = quant_of(quant, OnnxQuant, OnnxQuant.Q8)
+        to_onnx(model, precision, out, offline, allow_over_3b, output_of(context))
+        return
+    wanted = quant_of(quant, Quant, None)
     choice = adapter_of(adapter, merge, adapter_type, Converter(converter))
     beside = adapter_out or out.with_suffix(".adapter.gguf")
     _check_places(out, beside, adapter_out is not None and (choice is None or merge))
@@ -72,7 +88,7 @@ def command(
     else:
         opened = _by_edgepack(model, tuning, lora, offline, allow_over_3b, output)
     conversion, inputs = opened
-    mixture = mixture_of(Quant(quant), tuning)
+    mixture = mixture_of(wanted, tuning)
     fallen, size = conversion.plan.fallbacks(mixture), conversion.plan.size(mixture)
     warn_of_types(fallen, size, tuning, mixture.quant, output)
     matrix = find_matrix(
@@ -89,9 +105,9 @@ def command(
         progress=output,
     )  # fmt: skip
     data = {
-        "path": str(weights.path), "sha256": weights.sha256, "size": weights.size, "quant": weights.quant,
-        "architecture": weights.architecture, "parameters": weights.parameters, "converter": converter,
-        "adapter": _adapter_data(lora, made), **types_data(tuning, fallen, weights=size),
+        "format": weights.format, "path": str(weights.path), "sha256": weights.sha256, "size": weights.size,
+        "quant": weights.quant, "architecture": weights.architecture, "parameters": weights.parameters,
+        "converter": converter, "adapter": _adapter_data(lora, made), **types_data(tuning, fallen, weights=size),
     }  # fmt: skip
     files = [(out, weights.size, weights.sha256), *([(beside, made.size, made.sha256)] if made else [])]
     output.result("convert", data, lambda: "\n".join(_line(*file) for file in files))

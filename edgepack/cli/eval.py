@@ -7,7 +7,7 @@ import click
 
 from edgepack.cli.options import complete_task, output_of, output_options
 from edgepack.cli.output import Output
-from edgepack.cli.records import identified, refuse_unwritable, write_record
+from edgepack.cli.records import identified, identified_gguf, refuse_unwritable, write_record
 from edgepack.cli.tables import aligned
 from edgepack.domain.errors import UsageError
 
@@ -64,7 +64,7 @@ def command(
     force: bool,
     out: Path | None,
 ) -> None:
-    """Ask the GGUF WEIGHTS a task's examples, and say how good and how quick the answers are.
+    """Ask WEIGHTS, a GGUF or an ONNX encoder, a task's examples, and say how good and how quick the answers are.
 
     Every answer is kept at once: after ^C, or with a larger --limit, the same command asks what is missing.
 
@@ -144,7 +144,12 @@ def _compared(
     from edgepack.stages.fidelity import compare
 
     found = compare(
-        identified(weights, output), identified(against, output), text, progress=output, threads=threads, limit=limit
+        identified_gguf(weights, output),
+        identified_gguf(against, output),
+        text,
+        progress=output,
+        threads=threads,
+        limit=limit,
     )
     return "fidelity", fidelity_json(found), shown_fidelity(found)
 

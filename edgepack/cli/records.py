@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,9 +14,20 @@ if TYPE_CHECKING:
 
 
 def identified(weights: Path, output: Output) -> "Weights":
-    """The file, hashed."""
+    """The file, hashed, whichever engine runs it."""
+    from edgepack.engines.identifying import identify
+
+    return _identified(weights, identify, output)
+
+
+def identified_gguf(weights: Path, output: Output) -> "Weights":
+    """The same for a GGUF; raises BadInputError for other files."""
     from edgepack.engines.llamacpp import identify
 
+    return _identified(weights, identify, output)
+
+
+def _identified(weights: Path, identify: "Callable[..., Weights]", output: Output) -> "Weights":
     size = weights.stat().st_size if weights.is_file() else None
     with output.bar(f"sha256 of {weights.name}", size, "B") as bar:
         return identify(weights, advance=bar.advance)

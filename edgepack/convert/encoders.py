@@ -14,6 +14,7 @@ from edgepack.convert.requirements import only
 ENCODER_CLASS: dict[str, Default] = {
     "vocab_size": 30522, "hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12,
     "intermediate_size": 3072, "max_position_embeddings": 512, "type_vocab_size": 2, "layer_norm_eps": 1e-12,
+    "hidden_act": "gelu",
 }  # fmt: skip
 positions = size("max_position_embeddings")
 token_types = size("type_vocab_size")

@@ -8,9 +8,9 @@ from edgepack.convert.family import Key, KeyType
 from edgepack.domain.checkpoint import POOLING_FOLDER
 from edgepack.domain.errors import BadInputError
 
-_MEAN, _CLS, _LAST = 1, 2, 3  # enum llama_pooling_type in llama.h
-_FLAGS = {"pooling_mode_mean_tokens": _MEAN, "pooling_mode_cls_token": _CLS, "pooling_mode_lasttoken": _LAST}
-_MODES = {"mean": _MEAN, "cls": _CLS, "lasttoken": _LAST}
+MEAN, CLS, LAST = 1, 2, 3  # enum llama_pooling_type in llama.h
+_FLAGS = {"pooling_mode_mean_tokens": MEAN, "pooling_mode_cls_token": CLS, "pooling_mode_lasttoken": LAST}
+_MODES = {"mean": MEAN, "cls": CLS, "lasttoken": LAST}
 # Normalizing is left to whoever runs the model, as llama.cpp leaves it.
 _KNOWN = ("Transformer", "Pooling", "Normalize")
 _HINT = "choose another model: llama.cpp would give other vectors than this one's"

@@ -150,10 +150,10 @@ def read_block(tensor: StoredTensor, file: int, rows: slice, columns: slice) -> 
     else:
         for row in range(count):
             read_bytes(file, raw[row], start + row * width * tensor.element_bytes)
-    return _widened(raw, tensor.dtype)
+    return widened(raw, tensor.dtype)
 
 
-def _widened(raw: npt.NDArray[np.uint8], dtype: str) -> npt.NDArray[np.float32]:
+def widened(raw: npt.NDArray[np.uint8], dtype: str) -> npt.NDArray[np.float32]:
     match dtype:
         case "BF16":
             return (raw.view(np.uint16).astype(np.uint32) << 16).view(np.float32)

@@ -106,6 +106,14 @@ class Quant(StrEnum):
         return _BASES[self]
 
 
+class OnnxQuant(StrEnum):
+    """The precisions of an ONNX file's weights, the best first."""
+
+    F32 = "f32"
+    Q8 = "q8"
+    """8 bits in blocks of 64, embeddings too; float32 between."""
+
+
 _FILE_TYPES: dict[Quant, int] = {
     Quant.F16: 1,
     Quant.Q4_0: 2,

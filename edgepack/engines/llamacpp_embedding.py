@@ -2,7 +2,6 @@
 
 import ctypes
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 
@@ -10,21 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from edgepack.domain.errors import BadInputError
+from edgepack.engines.embedding import Embedded
 from edgepack.engines.llamacpp import tokens_of
 from edgepack.engines.llamacpp_library import OpenModel, context, decode, metadata, opened
 
 _POOLED = (1, 2, 3)
 """Mean, first and last token: the ways of enum llama_pooling_type that end in one vector a text."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Embedded:
-    """One text."""
-
-    vector: npt.NDArray[np.float32]
-    """Of length 1."""
-    tokens: int
-    seconds: float
 
 
 def embeds(model: OpenModel) -> bool:

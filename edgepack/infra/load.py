@@ -174,6 +174,15 @@ def keep_affinity() -> Iterator[None]:
         os.sched_setaffinity(0, before)
 
 
+@contextmanager
+def on_cpus(cpus: Sequence[int] | None) -> Iterator[None]:
+    """Keep this thread, and those that it starts, on these CPUs within it; None leaves it to the system."""
+    with keep_affinity():
+        if cpus is not None and hasattr(os, "sched_setaffinity"):
+            os.sched_setaffinity(0, cpus)
+        yield
+
+
 def busy_seconds(stat: str, cpus: Sequence[int] | None) -> float | None:
     """Seconds that these CPUs computed since they started, by a /proc/stat, stolen time (other virtual
     machines') included; None where it tells of none of them."""

@@ -132,7 +132,7 @@ def _divergence(opened: Opened, gated: _Gated, progress: Progress) -> Gate:
     except BadInputError as error:  # a vocabulary that ends every text: there is no text to go on
         return Gate(kind=GateKind.DIVERGENCE, checked=0, different=(), notes=(error.what,))
     untuned = not opened.tuning.overrides
-    return divergence_gate(found, divergence_limit(load_losses(), gated.weights.quant) if untuned else None)
+    return divergence_gate(found, divergence_limit(load_losses(), gated.weights.gguf_quant) if untuned else None)
 
 
 def _threads(gated: _Gated) -> int:

@@ -73,7 +73,7 @@ class Adopted:
             )
         (buffers,) = reserved(self.weights.path, need)
         memory = memory_plan(loaded(self.tensors, loading), buffers, need, vocabulary=self.vocabulary)
-        return iter((Candidate(quant=self.weights.quant, memory=memory, size=self.tensor_bytes),))
+        return iter((Candidate(quant=self.weights.gguf_quant, memory=memory, size=self.tensor_bytes),))
 
 
 def adopt(path: Path, *, memo: Path, allow_over_3b: bool, progress: Progress) -> Adopted:

@@ -1,26 +1,27 @@
 """Weights asked a task's examples and judged; every answer is kept at once, so that an interrupted run goes on."""
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
 from edgepack.domain.answering import Answered
 from edgepack.domain.errors import NothingFitsError
 from edgepack.domain.evaluation import Energy, Evaluation, judge, measured
-from edgepack.domain.measurement import measured_weights
+from edgepack.domain.measurement import Runtime, measured_weights
 from edgepack.domain.profile import Profile
 from edgepack.domain.progress import Progress
-from edgepack.domain.task import Example, Labels, Task
-from edgepack.domain.weights import Weights
+from edgepack.domain.task import Example, Task
+from edgepack.domain.weights import Weights, WeightsFormat
 from edgepack.infra.answers import Answers, digest
 from edgepack.infra.energy import joules, read_energy
 from edgepack.infra.load import peak_memory, reset_peak_memory
 from edgepack.infra.machine import big_cpus
 
 if TYPE_CHECKING:
-    from edgepack.engines.llamacpp import OpenModel
+    from edgepack.engines.respondent import Respondent
 
 _HARDEST = 2
 _MOST_PARAMETERS = 3_000_000_000
@@ -52,15 +53,13 @@ def evaluate(
 
     `home` is where answers are kept; `profile` says what power this machine takes where it has no counter; `fresh`
     forgets earlier answers, `noted` those that came without their tokens' probabilities. Encoders answer with the
-    nearest label. Raises NothingFitsError for a task beyond such weights unless `force`, and what `answer_each` or
-    `nearest_each` raises.
+    nearest label. Raises NothingFitsError for a task beyond such weights unless `force`, and what their `Respondent`
+    raises.
     """
-    from edgepack.engines.llamacpp import runtime
-
     _refuse_beyond(weights, task, force=force)
     threads = threads or len(big_cpus())
     examples = task.held_out[:limit]
-    library = runtime()
+    library = _runtime(weights)
     answers = Answers(home, weights.sha256, task.digest, str(threads), library.version, library.build)
     if fresh:
         answers.forget()
@@ -96,16 +95,14 @@ def _ask(
     threads: int,
     progress: Progress,
 ) -> _Asked:
-    from edgepack.engines.llamacpp import opened
-
     reset_peak_memory()
     before = peak_memory()
-    with opened(weights.path) as model, progress.bar("answers", len(examples), "answer") as bar:
-        prompts = _prompts(model, task, examples)
+    with _opened(weights, task, threads) as respondent, progress.bar("answers", len(examples), "answer") as bar:
+        prompts = [respondent.prompt(example) for example in examples]
         missing = [prompt for prompt in dict.fromkeys(prompts) if digest(prompt) not in known]
         kept = sum(digest(prompt) in known for prompt in prompts)
         bar.advance(kept)
-        for prompt, answered in zip(missing, _counted(model, task, missing, threads), strict=True):
+        for prompt, answered in zip(missing, _counted(respondent, missing), strict=True):
             answers.keep(prompt, answered)
             known[digest(prompt)] = answered
             bar.advance(1)
@@ -115,31 +112,39 @@ def _ask(
     )  # fmt: skip
 
 
-def _prompts(model: "OpenModel", task: Task, examples: tuple[Example, ...]) -> list[str]:
-    from edgepack.engines.llamacpp_asking import task_prompt
-
-    if _by_nearness(model, task):
-        return [task.words(example) for example in examples]
-    return [task_prompt(model, task, example) for example in examples]
-
-
-def _by_nearness(model: "OpenModel", task: Task) -> bool:
-    """Whether the weights give vectors, which lie near a label's or not."""
-    from edgepack.engines.llamacpp_embedding import embeds
-
-    return isinstance(task.form, Labels) and embeds(model)
+def _runtime(weights: Weights) -> Runtime:
+    match weights.format:
+        case WeightsFormat.GGUF:
+            from edgepack.engines.llamacpp import runtime
+        case WeightsFormat.ONNX:
+            from edgepack.engines.onnxruntime_library import runtime
+        case _:
+            assert_never(weights.format)
+    return runtime()
 
 
-def _counted(model: "OpenModel", task: Task, prompts: list[str], threads: int) -> Iterator[Answered]:
-    """Each answer with what the machine's counter says it took."""
-    from edgepack.engines.llamacpp_asking import answer_each
-    from edgepack.engines.llamacpp_nearest import nearest_each
-
-    ask = nearest_each if _by_nearness(model, task) else answer_each
+def _opened(weights: Weights, task: Task, threads: int) -> "AbstractContextManager[Respondent]":
+    """The weights, by the engine that runs them."""
     big = big_cpus()
-    before = read_energy()
     # More threads than big cores would wait for each other there: such a run is left to the scheduler.
-    for answered in ask(model, task, prompts, threads=threads, cpus=big if threads <= len(big) else None):
+    cpus = big if threads <= len(big) else None
+    match weights.format:
+        case WeightsFormat.GGUF:
+            from edgepack.engines.llamacpp_respondent import llamacpp_respondent
+
+            return llamacpp_respondent(weights.path, task, threads=threads, cpus=cpus)
+        case WeightsFormat.ONNX:
+            from edgepack.engines.onnxruntime_respondent import onnxruntime_respondent
+
+            return onnxruntime_respondent(weights.path, task, threads=threads, cpus=cpus)
+        case _:
+            assert_never(weights.format)
+
+
+def _counted(respondent: "Respondent", prompts: list[str]) -> Iterator[Answered]:
+    """Each answer with what the machine's counter says it took."""
+    before = read_energy()
+    for answered in respondent.answer_each(prompts):
         yield replace(answered, joules=joules(before, read_energy()))
         before = read_energy()
 

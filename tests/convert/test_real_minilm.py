@@ -15,9 +15,11 @@ import numpy.typing as npt
 import pytest
 
 from edgepack.convert.onepass import open_conversion, write_gguf
+from edgepack.convert.onnx.encoder import open_encoder, write_onnx
 from edgepack.domain.progress import Silent
-from edgepack.domain.quant import Quant
+from edgepack.domain.quant import OnnxQuant, Quant
 from edgepack.engines.llamacpp_embedding import embed
+from edgepack.engines.onnxruntime_embedding import embed as embed_onnx
 from tests.conftest import ROOT
 
 pytestmark = [pytest.mark.slow, pytest.mark.oracle]
@@ -103,3 +105,17 @@ def test_sentences_have_the_vectors_that_torch_gives(
 def test_the_file_is_the_oracle_s(quant: Quant, theirs: npt.NDArray[np.float32], tmp_path: Path) -> None:
     """Trained weights are rounded as seeded ones are."""
     assert sha256(convert(quant, tmp_path).read_bytes()).hexdigest() == ORACLE[quant]
+
+
+@pytest.mark.parametrize(
+    ("quant", "mean", "least"), [(OnnxQuant.F32, 0.99999, 0.99999), (OnnxQuant.Q8, 0.999, 0.998)]
+)
+def test_the_onnx_file_gives_the_vectors_that_torch_gives(
+    quant: OnnxQuant, mean: float, least: float, theirs: npt.NDArray[np.float32], tmp_path: Path
+) -> None:
+    """Each of 200, tokenizer, pooling and length included."""
+    write_onnx(open_encoder(MODEL, "model"), quant, tmp_path / "model.onnx")
+    cosines = (embed_onnx(tmp_path / "model.onnx", sentences(), threads=2) * theirs).sum(1)
+    print(f"\nONNX {quant}: cosine {cosines.min():.6f} at the least, {cosines.mean():.6f} in the mean")
+    assert cosines.min() >= least, sentences()[int(cosines.argmin())]
+    assert cosines.mean() >= mean

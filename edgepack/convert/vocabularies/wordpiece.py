@@ -25,14 +25,14 @@ def wordpiece(directory: Path, config: Config) -> Vocabulary | None:
             hint="choose a model with a WordPiece vocabulary",
         )
     normalizer = Config(path=path, table=read_tokenizer_settings(path)).section("normalizer")
-    _normalize_as_configured(tokenizer, normalizer, tokenizer_config(directory))
+    normalize_as_configured(tokenizer, normalizer, tokenizer_config(directory))
     added = with_configured_tokens(directory, tokenizer)
     tokens = map(_marked, numbered_tokens(path, config, tokenizer, added))
     pre = pre_tokenizer(path, tokenizer)
     return Vocabulary(model="bert", pre=pre, tokens=tuple(tokens), scored=False, merged=False)
 
 
-def _normalize_as_configured(tokenizer: "Tokenizer", normalizer: Config, settings: Config) -> None:
+def normalize_as_configured(tokenizer: "Tokenizer", normalizer: Config, settings: Config) -> None:
     """BERT's tokenizer classes put their own settings, and their defaults, over tokenizer.json's."""
     from tokenizers.normalizers import BertNormalizer
 

@@ -8,16 +8,13 @@ import numpy.typing as npt
 
 from edgepack.domain.answering import Answered
 from edgepack.domain.task import Labels, Task
-from edgepack.engines.llamacpp_embedding import embed_each, vectors_of
-from edgepack.engines.llamacpp_library import OpenModel
+from edgepack.engines.embedding import EmbedEach, stacked
 
 _SCALE = 20.0
 """What cosines are multiplied by before they become shares: sentence-transformers' own scale in training."""
 
 
-def nearest_each(
-    model: OpenModel, task: Task, texts: Sequence[str], *, threads: int, cpus: tuple[int, ...] | None = None
-) -> Iterator[Answered]:
+def nearest_each(embed_each: EmbedEach, task: Task, texts: Sequence[str]) -> Iterator[Answered]:
     """The label nearest to each text, by cosine.
 
     A label lies where the examples shown of it lie in the middle; one without any, where its name does. Raises what
@@ -27,8 +24,8 @@ def nearest_each(
     if not texts:
         return
     labels = task.form.labels
-    places = _places(model, task, labels, threads, cpus)
-    for embedded in embed_each(model, texts, threads=threads, cpus=cpus):
+    places = _places(embed_each, task, labels)
+    for embedded in embed_each(texts):
         began = perf_counter()
         cosines = places @ embedded.vector
         best = int(cosines.argmax())
@@ -39,12 +36,10 @@ def nearest_each(
         )  # fmt: skip
 
 
-def _places(
-    model: OpenModel, task: Task, labels: Sequence[str], threads: int, cpus: tuple[int, ...] | None
-) -> npt.NDArray[np.float32]:
+def _places(embed_each: EmbedEach, task: Task, labels: Sequence[str]) -> npt.NDArray[np.float32]:
     """Each label's vector, of length 1: (labels, width)."""
     said = [[task.words(one) for one in task.shown if one.answer == label] or [_words(label)] for label in labels]
-    vectors = vectors_of(model, [text for texts in said for text in texts], threads=threads, cpus=cpus)
+    vectors = stacked(embed_each, [text for texts in said for text in texts])
     ends = np.cumsum([len(texts) for texts in said])[:-1]
     places = np.stack([part.mean(axis=0) for part in np.split(vectors, ends)])
     places /= np.maximum(np.linalg.norm(places, axis=1, keepdims=True), np.finfo(np.float32).tiny)

@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +15,9 @@ from edgepack.domain.progress import Silent
 from edgepack.domain.quant import Quant
 from edgepack.domain.task import Example, FreeText, Labels, Metric, Task
 from edgepack.engines.llamacpp import identify, opened
-from edgepack.engines.llamacpp_embedding import embeds, vectors_of
+from edgepack.engines.llamacpp_embedding import embed_each, embeds, vectors_of
 from edgepack.engines.llamacpp_library import OpenModel
-from edgepack.engines.llamacpp_nearest import nearest_each
+from edgepack.engines.nearest import nearest_each
 from edgepack.infra.tasks import load_task
 from edgepack.stages.eval import evaluate
 from tests.fakes.checkpoints import make_checkpoint
@@ -57,7 +58,7 @@ def model(encoder: Path) -> Iterator[OpenModel]:
 def test_a_text_is_nearest_to_the_label_whose_name_it_is(model: OpenModel) -> None:
     """Underscores and hyphens read as spaces; the shares of all labels are 1 together."""
     texts = ["greeting", "exchange rate", "lost card"]
-    answers = list(nearest_each(model, task_of(), texts, threads=1))
+    answers = list(nearest_each(partial(embed_each, model, threads=1), task_of(), texts))
     assert [answer.text for answer in answers] == ["greeting", "exchange-rate", "lost_card"]
     assert all(1 / 3 < answer.confidence <= 1 for answer in answers)
     assert all(answer.whole and answer.tokens == 0 for answer in answers)
@@ -69,7 +70,7 @@ def test_a_label_lies_in_the_middle_of_its_examples(model: OpenModel) -> None:
     """Those shown of it, not its name; a label of which none is shown keeps its name."""
     shown = (row("hello there", "lost_card"), row("good morning to you", "lost_card"), row("a rate", "greeting"))
     texts = ["hello there", "a rate", "exchange rate", "what a day"]
-    answers = list(nearest_each(model, task_of(*shown), texts, threads=1))
+    answers = list(nearest_each(partial(embed_each, model, threads=1), task_of(*shown), texts))
     assert [answer.text for answer in answers[:3]] == ["lost_card", "greeting", "exchange-rate"]
     first, second, rate, name, *asked = vectors_of(
         model, ["hello there", "good morning to you", "a rate", "exchange rate", *texts], threads=1
@@ -95,7 +96,7 @@ def test_an_encoder_is_evaluated_as_other_weights_are(encoder: Path, tmp_path: P
 
 
 def test_nothing_asked_is_nothing_embedded(model: OpenModel) -> None:
-    assert list(nearest_each(model, task_of(), [], threads=1)) == []
+    assert list(nearest_each(partial(embed_each, model, threads=1), task_of(), [])) == []
 
 
 def test_an_encoder_writes_no_other_answers(encoder: Path, tmp_path: Path) -> None:

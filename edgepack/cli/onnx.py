@@ -1,0 +1,56 @@
+"""`convert --to onnx`: what goes with it of the words, and what it prints."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+from click.core import ParameterSource
+
+from edgepack.domain.errors import UsageError
+from edgepack.domain.quant import OnnxQuant, Quant
+
+if TYPE_CHECKING:
+    from edgepack.cli.output import Output
+
+_Kind = TypeVar("_Kind", Quant, OnnxQuant)
+_TAKEN = frozenset({"model", "to", "quant", "out", "offline", "allow_over_3b", "json_output", "quiet", "threads"})
+_MIB = 1 << 20
+
+
+def quant_of(quant: str | None, kind: type[_Kind], default: _Kind | None) -> _Kind:
+    """A format's own quantization; raises UsageError for another format's, and for none without a default."""
+    known = [one.value for one in kind]
+    if quant in known:
+        return kind(quant)
+    if quant is None and default is not None:
+        return default
+    what = f"--quant {quant}: no quantization of this format" if quant else "--quant: expected one"
+    raise UsageError(what, hint=f"choose {', '.join(known)}")
+
+
+def refuse_for_onnx(context: click.Context) -> None:
+    """Raise UsageError for an option that only a GGUF has."""
+    given = [name for name in context.params if context.get_parameter_source(name) is ParameterSource.COMMANDLINE]
+    for name in given:
+        if name not in _TAKEN:
+            raise UsageError(f"--{name.replace('_', '-')}: not with --to onnx", hint="leave it away, or make a GGUF")
+
+
+def to_onnx(model: str, quant: OnnxQuant, out: Path, offline: bool, allow_over_3b: bool, output: "Output") -> None:
+    """Convert and show the result."""
+    if out.is_dir() or not out.absolute().parent.is_dir():
+        raise UsageError(f"--out {out}: not a file in a directory that exists", hint="name the .onnx to write")
+    from edgepack.infra.store import home
+    from edgepack.stages.encoder import encoder_to, open_encoder_directory
+    from edgepack.stages.fetch import fetch, find_source
+
+    checkpoint = fetch(find_source(model), cache=home() / "hub", progress=output, offline=offline)
+    conversion = open_encoder_directory(checkpoint.directory, checkpoint.name, allow_over_3b=allow_over_3b)
+    weights = encoder_to(out.absolute(), conversion, quant, progress=output)
+    said = conversion.description(quant)
+    data = {
+        "format": weights.format, "path": str(weights.path), "sha256": weights.sha256, "size": weights.size,
+        "quant": quant, "architecture": weights.architecture, "parameters": weights.parameters,
+        "gives": said.gives, "labels": list(said.labels),
+    }  # fmt: skip
+    output.result("convert", data, lambda: f"{out}  {weights.size / _MIB:,.1f} MiB  sha256 {weights.sha256}")

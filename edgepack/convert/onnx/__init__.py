@@ -1,0 +1,1 @@
+"""Encoders as ONNX graphs: checkpoint to one file, written directly."""
