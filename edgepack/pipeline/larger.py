@@ -90,4 +90,4 @@ def _model(adopted: Adopted) -> LargeModel:
         parameters=adopted.parameters,
         licence=LicenceName(name=adopted.licence, spdx=None),
     )
-    return LargeModel(model=model, quantization=adopted.weights.quant)
+    return LargeModel(model=model, quantization=adopted.weights.gguf_quant)
