@@ -8,6 +8,7 @@ import click
 from edgepack.cli.options import complete_task, output_of, output_options
 from edgepack.cli.output import Output
 from edgepack.cli.records import identified, identified_gguf, refuse_unwritable, write_record
+from edgepack.cli.routing import aim_of, routed, shown_routing
 from edgepack.cli.tables import aligned
 from edgepack.domain.errors import UsageError
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from edgepack.domain.evaluation import Evaluation, Met
     from edgepack.domain.fidelity import Fidelity
     from edgepack.domain.metrics import Estimate
+    from edgepack.domain.routing import Aim
 
 _Result = tuple[str, dict[str, object], str]
 """The record's name, the record, and the same for people."""
@@ -76,15 +78,15 @@ def command(
     With --route, in place of WEIGHTS, two models do the task: which threshold of confidence sends which requests up,
     and what that gives and costs (docs/routing.md).
     """
-    _check(weights, task, against, text, route, tolerance, max_cost, out)
+    _check_subject(weights, route, against or profile)
+    _check(task, against, text, out)
+    aim = aim_of(route, tolerance, max_cost)
     output = output_of(context)
-    if route:
+    if weights is None:
+        assert route, "one of the two, as checked"
         kind, record, shown = _routed(
-            route, task or "", tolerance=tolerance, max_cost=max_cost, limit=limit, threads=threads, fresh=fresh,
-            force=force, output=output,
-        )  # fmt: skip
-    elif weights is None:
-        raise AssertionError("checked")
+            route, task or "", aim=aim, limit=limit, threads=threads, fresh=fresh, force=force, output=output
+        )
     elif against and text:
         kind, record, shown = _compared(weights, against, text, limit=limit, threads=threads, output=output)
     else:
@@ -105,26 +107,16 @@ def command(
     output.result("eval", {**given, "out": out and str(out), kind: record}, lambda: shown)
 
 
-def _check(
-    weights: Path | None,
-    task: str | None,
-    against: Path | None,
-    text: Path | None,
-    route: str | None,
-    tolerance: float | None,
-    max_cost: float | None,
-    out: Path | None,
-) -> None:
-    if (weights is None) == (route is None) or (route and against):
+def _check_subject(weights: Path | None, route: str | None, of_one: Path | str | None) -> None:
+    """One model or two; `of_one` is an option that makes sense for one only."""
+    if (weights is None) == (route is None) or (route and of_one):
         raise UsageError(
             "eval: expected WEIGHTS, or --route SMALL,LARGE with --task, one of the two",
-            hint="give one GGUF, or two that a route shall lead between",
+            hint="give one model, or two that a route shall lead between; --against and --profile are for one",
         )
-    if route is None and (tolerance is not None or max_cost is not None):
-        option = "--max-cost" if tolerance is None else "--tolerance"
-        raise UsageError(f"{option}: nothing is routed", hint="give --route SMALL,LARGE, or leave it away")
-    if tolerance is not None and max_cost is not None:
-        raise UsageError("--tolerance and --max-cost: two aims", hint="give one: how near, or how dear")
+
+
+def _check(task: str | None, against: Path | None, text: Path | None, out: Path | None) -> None:
     if (task is None) == (against is None):
         raise UsageError(
             "eval: expected --task, or --against with --text, one of the two",
@@ -184,23 +176,19 @@ def _routed(
     route: str,
     task: str,
     *,
-    tolerance: float | None,
-    max_cost: float | None,
+    aim: "Aim",
     limit: int | None,
     threads: int | None,
     fresh: bool,
     force: bool,
     output: Output,
 ) -> _Result:
-    from edgepack.cli.routing import routed, shown_routing
-    from edgepack.domain.routing import NEAR, Aim
     from edgepack.domain.routing_json import routing_json
     from edgepack.infra.store import home
     from edgepack.pipeline.routing import Asking
 
     asking = Asking(home=home(), limit=limit, threads=threads, fresh=fresh, force=force)
-    aim = NEAR if tolerance is None else Aim(tolerance=tolerance)
-    found = routed(route, task, asking=asking, aim=aim if max_cost is None else Aim(cost=max_cost), output=output)
+    found = routed(route, task, asking=asking, aim=aim, output=output)
     return "routing", routing_json(found), shown_routing(found)
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgepack.cli.output import Output
-from edgepack.cli.records import identified
+from edgepack.cli.records import identified_gguf
 from edgepack.cli.tables import aligned
 from edgepack.domain.address import Address, is_address, parse_address
 from edgepack.domain.errors import UsageError
@@ -31,6 +31,20 @@ def parse_pair(text: str) -> tuple[Path, Path | Address]:
     return Path(small), parse_address(large) if is_address(large) else Path(large)
 
 
+def aim_of(route: str | None, tolerance: float | None, max_cost: float | None) -> "Aim":
+    """How near, or how dear; UsageError where both are said, or nothing is routed."""
+    from edgepack.domain.routing import NEAR, Aim
+
+    if route is None and (tolerance is not None or max_cost is not None):
+        option = "--max-cost" if tolerance is None else "--tolerance"
+        raise UsageError(f"{option}: nothing is routed", hint="give --route SMALL,LARGE, or leave it away")
+    if tolerance is not None and max_cost is not None:
+        raise UsageError("--tolerance and --max-cost: two aims", hint="give one: how near, or how dear")
+    if max_cost is not None:
+        return Aim(cost=max_cost)
+    return NEAR if tolerance is None else Aim(tolerance=tolerance)
+
+
 def route_of(record: Path | None, large: Path | None) -> "RouteOrder | None":
     """What `build` is told of a route."""
     from edgepack.domain.routing_json import parse_routing
@@ -50,9 +64,9 @@ def routed(pair: str, task: str, *, asking: "Asking", aim: "Aim", output: Output
 
     small, large = parse_pair(pair)
     read = load_task(task)
-    other: Weights | Address = large if isinstance(large, Address) else identified(large, output)
+    other: Weights | Address = large if isinstance(large, Address) else identified_gguf(large, output)
     return find_routing(
-        identified(small, output), other, read, asking=asking, progress=output,
+        identified_gguf(small, output), other, read, asking=asking, progress=output,
         aim=aim,
     )  # fmt: skip
 
