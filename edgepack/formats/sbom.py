@@ -7,6 +7,7 @@ import json
 from urllib.parse import quote
 
 from edgepack.domain.bundle import (
+    RUNTIME,
     BundledAdapter,
     BundledModel,
     BundledRuntime,
@@ -16,7 +17,9 @@ from edgepack.domain.bundle import (
     Manifest,
     PayloadFile,
     PinnedSource,
+    Provenance,
 )
+from edgepack.domain.native import ROUTER
 from edgepack.domain.quant import Quant
 
 
@@ -33,6 +36,8 @@ def sbom_json(manifest: Manifest) -> str:
         components.append(_large(facts.large, manifest.large))
     if facts.native:
         components.append(_native(facts.native, facts.provenance.llama_cpp))
+    if facts.route:
+        components.append(_router(facts.provenance))
     refs = [str(component["bom-ref"]) for component in components]
     document = {
         "bomFormat": "CycloneDX",
@@ -120,6 +125,22 @@ def _native(native: BundledRuntime, source: PinnedSource) -> dict[str, object]:
             ("target", native.target),
             ("digest", native.digest),
             ("source", f"{source.name} {source.version} sha256 {source.sha256}"),
+        ),
+    }
+
+
+def _router(made: Provenance) -> dict[str, object]:
+    """runtime/router: edgepack's own source, with two libraries that llama.cpp carries."""
+    pin = made.llama_cpp
+    return {
+        "type": "application",
+        "bom-ref": "router",
+        "name": "edgepack-router",
+        "version": made.edgepack,
+        "licenses": [{"license": {"id": "Apache-2.0"}}],
+        "properties": _properties(
+            ("file", f"{RUNTIME}/{ROUTER}"),
+            ("libraries", f"cpp-httplib and nlohmann/json, MIT, of {pin.name} {pin.version} sha256 {pin.sha256}"),
         ),
     }
 

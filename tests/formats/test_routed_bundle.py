@@ -105,6 +105,7 @@ def test_the_bill_of_materials_names_both(bundle: Path) -> None:
     found = {component["bom-ref"]: component for component in document["components"]}
     assert found["large"]["name"] == "larger"
     assert found["large"]["hashes"] == [{"alg": "SHA-256", "content": sha256_of(bundle / LARGE)}]
+    assert found["router"]["licenses"] == [{"license": {"id": "Apache-2.0"}}]
     assert found["large"]["bom-ref"] in document["dependencies"][0]["dependsOn"]
 
 
