@@ -1,5 +1,6 @@
 """Answers kept as they come: found again, apart by subject, safe from a process that dies in the middle of one."""
 
+import json
 from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
@@ -57,6 +58,18 @@ def test_lines_that_are_no_answers_are_none(tmp_path: Path) -> None:
     with file_of(tmp_path).open("ab") as file:
         file.write(b'[1]\n{"prompt": "ab"}\n\xff\xfe\nnull\n{"prompt": 3, "text": "x"}\n')
     assert set(answers.all()) == {digest("one")}
+
+
+def test_what_tokens_said_is_kept_and_may_be_absent(tmp_path: Path) -> None:
+    """Lines of earlier versions, which say nothing of tokens, are answers still."""
+    answers = Answers(tmp_path, "x")
+    noted = replace(ANSWER, log_probabilities=(-0.25, 0.0), margins=(1.5, -0.5))
+    answers.keep("new", noted)
+    answers.keep("old", ANSWER)
+    lines = file_of(tmp_path).read_text().splitlines()
+    old = {key: value for key, value in json.loads(lines[1]).items() if key not in ("log_probabilities", "margins")}
+    file_of(tmp_path).write_text(f"{lines[0]}\n{json.dumps(old)}\n")
+    assert answers.all() == {digest("new"): noted, digest("old"): ANSWER}
 
 
 def test_two_runs_at_once_do_not_mix_their_lines(tmp_path: Path) -> None:

@@ -82,6 +82,21 @@ def test_what_was_answered_is_not_asked_again(demo: Path, tmp_path: Path) -> Non
     assert asked(demo, task, tmp_path, limit=3, fresh=True).kept == 0
 
 
+def test_answers_that_say_nothing_of_their_tokens_are_asked_again_where_that_counts(
+    demo: Path, tmp_path: Path
+) -> None:
+    """Those of earlier versions: good enough for an evaluation, not for a route."""
+    task = load_task("smart-home-intents")
+    asked(demo, task, tmp_path, limit=2)
+    (kept,) = (tmp_path / "observations/answers").iterdir()
+    rows = [json.loads(line) for line in kept.read_text().splitlines()]
+    rows[0]["log_probabilities"] = rows[0]["margins"] = None
+    kept.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    assert asked(demo, task, tmp_path, limit=2).kept == 2
+    assert asked(demo, task, tmp_path, limit=2, noted=True).kept == 1
+    assert asked(demo, task, tmp_path, limit=2, noted=True).kept == 2
+
+
 @pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGINT])
 def test_a_run_that_is_ended_loses_no_answer(demo: Path, tmp_path: Path, ending: signal.Signals) -> None:
     """Killed in the middle, or ^C: what was answered by then is kept, and the next run asks the rest only."""
