@@ -23,7 +23,7 @@ RECIPE = AdapterRecipe(
     name="house-lora", dtype="F32", rank=4, alpha=16, targets=("o_proj", "down_proj"), spread=0.2,
     card="---\nlicense: mit\n---\n",
 )  # fmt: skip
-BUILD = ("build", "--profile", "rpi5", "--model", "demo-1m", "--quant", "Q8_0", "--no-bench", "--gates", "quick")
+BUILD = ("build", "--profile", "rpi5", "--model", "demo-1m", "--quant", "Q8_0", "--no-bench")
 
 
 @pytest.fixture

@@ -10,17 +10,20 @@ import edgepack
 from edgepack.domain.adapter import AdapterWeights
 from edgepack.domain.divergence import divergence_gate, divergence_limit
 from edgepack.domain.errors import BadInputError
+from edgepack.domain.fidelity import CHUNK_TOKENS
 from edgepack.domain.gates import Gate, GateDepth, GateKind, failures, gates_json, refuse_failed
 from edgepack.domain.progress import Progress
 from edgepack.domain.quant import Quant
+from edgepack.domain.tuning import UNTUNED
 from edgepack.domain.weights import Weights
+from edgepack.formats.partial import partial_directory
 from edgepack.infra.library import load_losses
 from edgepack.infra.observations import Observations
 from edgepack.infra.pins import llama_cpp_pin
-from edgepack.infra.store import Store, home
+from edgepack.infra.store import home, require_space
 from edgepack.pipeline.contents import sample_prompt
 from edgepack.pipeline.order import Order, Planned
-from edgepack.stages.convert import Opened, convert, open_checkpoint
+from edgepack.stages.convert import Opened, convert_to, mixture_of, open_checkpoint
 from edgepack.stages.fetch import fetch
 from edgepack.stages.fidelity import compare
 from edgepack.stages.gates import check_gates
@@ -29,6 +32,7 @@ from edgepack.stages.golden import golden_answer
 GATES = "gates.json"
 # Raised whenever gates look at something else: what passed then is asked again.
 _RULES = "edgepack-gates/1"
+_TEXT = Path(edgepack.__file__).parent / "data" / "calibration.txt"
 _CHUNKS = 4
 """Of 512 tokens each: a thousand places, whose mean is known to a tenth of itself or so."""
 _SMALL = 100_000_000
@@ -122,17 +126,24 @@ def _report(gates: tuple[Gate, ...], gated: _Gated, progress: Progress) -> None:
 
 
 def _divergence(opened: Opened, gated: _Gated, progress: Progress) -> Gate:
-    threads = _threads(gated)
-    full = convert(
-        opened, Quant.F16, llama_cpp=llama_cpp_pin().version, store=Store(home()), threads=threads, progress=progress
-    )
-    text = Path(edgepack.__file__).parent / "data" / "calibration.txt"
-    try:
-        found = compare(gated.weights, full, text, progress=progress, threads=threads, limit=_CHUNKS)
-    except BadInputError as error:  # a vocabulary that ends every text: there is no text to go on
-        return Gate(kind=GateKind.DIVERGENCE, checked=0, different=(), notes=(error.what,))
+    """Full precision is made for this, and gone afterwards: what it showed is kept."""
+    if gated.weights.context_length < CHUNK_TOKENS:
+        return _unasked(f"a context of {gated.weights.context_length} tokens, and {CHUNK_TOKENS} are read together")
+    conversion, threads = opened.conversion, _threads(gated)
+    with partial_directory(home() / "full-precision") as scratch:
+        size = conversion.plan.size(mixture_of(Quant.F16, UNTUNED))
+        require_space(scratch, size, f"{conversion.name} F16, which its quantization is compared with")
+        full = convert_to(scratch / "full.gguf", conversion, Quant.F16, threads=threads, progress=progress)
+        try:
+            found = compare(gated.weights, full, _TEXT, progress=progress, threads=threads, limit=_CHUNKS)
+        except BadInputError as error:  # a vocabulary that ends every text: there is no text to go on
+            return _unasked(error.what)
     untuned = not opened.tuning.overrides
     return divergence_gate(found, divergence_limit(load_losses(), gated.weights.gguf_quant) if untuned else None)
+
+
+def _unasked(why: str) -> Gate:
+    return Gate(kind=GateKind.DIVERGENCE, checked=0, different=(), notes=(why,))
 
 
 def _threads(gated: _Gated) -> int:
