@@ -4,6 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
+import jsonschema
 import numpy as np
 import pytest
 
@@ -18,6 +19,7 @@ from edgepack.infra.library import load_losses
 from edgepack.stages.fidelity import compare
 from tests.fakes.demo_copy import DEMO, copy_demo, edit_header, edit_json, read_weights, write_weights
 
+SCHEMA = json.loads((Path(__file__).parents[1] / "docs/schemas/gates.schema.json").read_text())
 USUAL = ["build", "--profile", "host", "--no-bench", "--runtime", "none", "--quant", "Q8_0"]
 
 
@@ -26,7 +28,8 @@ def test_the_figures_are_evidence(tmp_path: Path, capsys: pytest.CaptureFixture[
     for _ in range(2):
         assert run([*USUAL, "--model", "demo-1m", "--out", str(tmp_path / "bundle")]) == 0
         found = json.loads((tmp_path / "bundle/evidence/gates.json").read_text())
-        assert (found["schema"], found["passed"]) == ("edgepack.gates/1", True)
+        jsonschema.Draft202012Validator(SCHEMA).validate(found)
+        assert found["passed"] is True
         assert {gate["kind"] for gate in found["gates"] if gate["checked"]} == {
             "tokenizer", "chat-template", "ends", "golden", "divergence",
         }  # fmt: skip
@@ -55,7 +58,9 @@ def test_a_failed_gate_can_be_forced(tmp_path: Path, capsys: pytest.CaptureFixtu
     words = [*USUAL, "--model", str(broken), "--out", str(tmp_path / "bundle")]
     assert run([*words, "--force"]) == 0
     assert "warning: ends: " in capsys.readouterr().err
-    assert json.loads((tmp_path / "bundle/evidence/gates.json").read_text())["passed"] is False
+    found = json.loads((tmp_path / "bundle/evidence/gates.json").read_text())
+    jsonschema.Draft202012Validator(SCHEMA).validate(found)
+    assert found["passed"] is False
     shutil.rmtree(tmp_path / "bundle")
     assert run(words) == ExitCode.VERIFICATION
 
