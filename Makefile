@@ -9,7 +9,7 @@ DEV     := $(VENV)/.dev
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help demo install test test-slow test-privileged test-targets check format vendor tools foreign oracle logits real-weights \
-        bench-convert bench-memory bench-memory-plan bench-synthetic bench-speed bench-runtime bench-start bench-state bench-speed-plan bench-prediction bench-tune bench-eval bench-route sizes bench-crash test-served demo-models clean
+        bench-convert bench-memory bench-memory-plan bench-synthetic bench-speed bench-runtime bench-start bench-state bench-speed-plan bench-prediction bench-tune bench-eval bench-route sizes bench-encoders bench-crash test-served demo-models clean
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -72,6 +72,8 @@ oracle: $(DEV) $(ORACLE)/.installed ## Record again what upstream's converter an
 	$(BIN)/python -m tests.oracle.record_adapters --python $(ORACLE)/bin/python \
 	    --llama-cpp "$$($(BIN)/python vendor/llama_cpp.py source)/vendor/llama.cpp" \
 	    --quantize "$$($(BIN)/python vendor/llama_cpp.py tools)/llama-quantize"
+	$(BIN)/python -m tests.oracle.record_onnx --python $(ORACLE)/bin/python \
+	    --llama-cpp "$$($(BIN)/python vendor/llama_cpp.py source)/vendor/llama.cpp"
 	EDGEPACK_UPSTREAM_PYTHON=$(CURDIR)/$(ORACLE)/bin/python $(BIN)/pytest -m oracle
 
 logits: $(DEV) $(ORACLE)/.installed ## Compare every family's logits with those of transformers (minutes, and torch)
@@ -132,6 +134,9 @@ bench-eval: $(DEV) ## Both demo models on their own task at five quantizations: 
 
 bench-route: $(DEV) ## Routes between the demo models: confidence, quality against cost on folds that no threshold has seen (a few minutes)
 	$(BIN)/python -m tests.bench.bench_route
+
+bench-encoders: $(DEV) $(REAL)/.installed ## Trained all-MiniLM-L6-v2 by onnxruntime against llama.cpp, one thread, in turn (a minute, a quiet machine)
+	$(BIN)/python -m tests.bench.bench_encoders
 
 bench-crash: $(DEV) ## Kill a build at 50 random moments, and build again
 	$(BIN)/pytest -m slow tests/test_crash.py

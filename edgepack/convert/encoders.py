@@ -42,7 +42,8 @@ def linear(stored: str, written: str, rows: Size, columns: Size) -> tuple[Row, R
     )
 
 
-def _norm(stored: str, written: str) -> tuple[Row, Row]:
+def norm(stored: str, written: str) -> tuple[Row, Row]:
+    """A norm and its bias."""
     return (
         Row(stored=f"{stored}.weight", written=f"{written}.weight", shape=(hidden,)),
         Row(stored=f"{stored}.bias", written=f"{written}.bias", shape=(hidden,)),
@@ -62,15 +63,15 @@ def encoder(positions_order: Callable[[Config], RowOrder] | None = None) -> tupl
             stored="embeddings.token_type_embeddings.weight", written="token_types.weight",
             shape=(token_types, hidden),
         ),
-        *_norm("embeddings.LayerNorm", "token_embd_norm"),
+        *norm("embeddings.LayerNorm", "token_embd_norm"),
         *linear(f"{each}.attention.self.query", "blk.{n}.attn_q", hidden, hidden),
         *linear(f"{each}.attention.self.key", "blk.{n}.attn_k", hidden, hidden),
         *linear(f"{each}.attention.self.value", "blk.{n}.attn_v", hidden, hidden),
         *linear(f"{each}.attention.output.dense", "blk.{n}.attn_output", hidden, hidden),
-        *_norm(f"{each}.attention.output.LayerNorm", "blk.{n}.attn_output_norm"),
+        *norm(f"{each}.attention.output.LayerNorm", "blk.{n}.attn_output_norm"),
         *linear(f"{each}.intermediate.dense", "blk.{n}.ffn_up", wide, hidden),
         *linear(f"{each}.output.dense", "blk.{n}.ffn_down", hidden, wide),
-        *_norm(f"{each}.output.LayerNorm", "blk.{n}.layer_output_norm"),
+        *norm(f"{each}.output.LayerNorm", "blk.{n}.layer_output_norm"),
     )  # fmt: skip
 
 

@@ -14,8 +14,9 @@ TOKENIZER_KEY = "edgepack.tokenizer"
 """The metadata key of its tokenizer.json: the file is whole without another."""
 TOKEN_TABLE = "token_embd.weight"  # noqa: S105 - no secret
 """The initializer with a row for every token; what is no row of it must not be asked for."""
-BLOCK = 64
-"""Weights that share a scale, where they have 8 bits."""
+BLOCK = 32
+"""Weights that share a scale, where they have 8 bits; activations do too. The farthest of 200 texts
+came to a cosine of 0.9971 with full precision by 64, 0.9983 by 32 (all-MiniLM-L6-v2)."""
 IDS, MASK, TYPES = "input_ids", "attention_mask", "token_type_ids"
 """The graph's inputs, (texts, tokens) each; some encoders have no types."""
 EMBED_BLOCKS, MULTIPLY_BLOCKS = "GatherBlockQuantized", "MatMulNBits"

@@ -111,7 +111,7 @@ class OnnxQuant(StrEnum):
 
     F32 = "f32"
     Q8 = "q8"
-    """8 bits in blocks of 64, embeddings too; float32 between."""
+    """8 bits in blocks of 32, embeddings too; float32 between."""
 
 
 _FILE_TYPES: dict[Quant, int] = {

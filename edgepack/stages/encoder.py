@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from edgepack.convert.onnx.encoder import EncoderConversion, open_encoder, write_onnx
+from edgepack.domain.encoder import BLOCK
 from edgepack.domain.plan import refuse_over_3b
 from edgepack.domain.progress import Progress
 from edgepack.domain.quant import OnnxQuant
@@ -11,7 +12,7 @@ from edgepack.formats.partial import partial_directory
 from edgepack.infra.store import require_space
 
 _FULL_BYTES = 4
-_BYTES = {OnnxQuant.F32: _FULL_BYTES, OnnxQuant.Q8: 1 + _FULL_BYTES / 64}
+_BYTES = {OnnxQuant.F32: _FULL_BYTES, OnnxQuant.Q8: 1 + _FULL_BYTES / BLOCK}
 
 
 def open_encoder_directory(directory: Path, name: str, *, allow_over_3b: bool) -> EncoderConversion:

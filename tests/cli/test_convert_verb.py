@@ -13,6 +13,7 @@ from tests.fakes.checkpoints import make_checkpoint
 from tests.fakes.demo_copy import DEMO, EMBEDDING, copy_demo, poke
 from tests.fakes.gguf_raw import RawGguf, keys_of
 from tests.fakes.matrices import seeded_sums, write_gguf_matrix
+from tests.oracle.recipes.onnx_encoders import RECIPES
 from tests.oracle.tuned import AWKWARD, write_piece
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "schemas" / "convert.schema.json").read_text())
@@ -180,3 +181,47 @@ def test_senseless_options_end_in_two_lines(
     assert words in what
     assert hint.strip().startswith("next:")
     assert not (tmp_path / "out.gguf").exists()
+
+
+def test_an_encoder_becomes_onnx(tmp_path: Path, vocabularies: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """q8 is the default; what it prints follows the schema; again, it gives the same bytes."""
+    (recipe,) = (recipe for recipe in RECIPES if recipe.name == "distilbert-classes")
+    checkpoint = make_checkpoint(recipe, tmp_path / "checkpoint", vocabularies)
+    words = ["convert", str(checkpoint), "--to", "onnx", "--json", "--out"]
+    outs = [tmp_path / "one.onnx", tmp_path / "two.onnx"]
+    for out in outs:
+        assert run([*words, str(out)]) == ExitCode.DONE
+        values = json.loads(capsys.readouterr().out)
+        jsonschema.validate(values, SCHEMA)
+    assert (values["format"], values["quant"], values["architecture"]) == ("onnx", "q8", "distilbert")
+    assert (values["gives"], values["labels"]) == ("classes", ["no", "perhaps", "yes"])
+    assert values["sha256"] == sha256(outs[0].read_bytes()).hexdigest()
+    assert outs[0].read_bytes() == outs[1].read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--quant", "Q4_0"], "--quant Q4_0: no quantization of this format"),
+        (["--imatrix", "auto"], "--imatrix: not with --to onnx"),
+        (["--out", "missing/x.onnx"], "not a file in a directory that exists"),
+    ],
+)
+def test_words_that_onnx_has_nothing_for_end_with_2(
+    words: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = str(tmp_path / "x.onnx")
+    assert run(["convert", "demo-1m", "--to", "onnx", "--out", out, *words]) == ExitCode.USAGE
+    assert said in capsys.readouterr().err
+
+
+def test_what_is_no_encoder_does_not_become_onnx(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "x.onnx"
+    assert run(["convert", "demo-1m", "--to", "onnx", "--out", str(out)]) == ExitCode.BAD_INPUT
+    assert "does not become ONNX" in capsys.readouterr().err
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("words", [[], ["--quant", "q8"]])
+def test_a_gguf_has_no_default_and_no_quantization_of_onnx(words: list[str], tmp_path: Path) -> None:
+    assert run(["convert", "demo-1m", "--out", str(tmp_path / "x.gguf"), *words]) == ExitCode.USAGE

@@ -10,7 +10,7 @@ _ROWS = 2048  # a slab at a time: temporaries stay small beside the matrix
 
 
 def quantized(matrix: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float32]]:
-    """Codes (rows, blocks, 64) and scales (rows, blocks): a weight is (code - 128) * scale.
+    """Codes (rows, blocks, 32) and scales (rows, blocks): a weight is (code - 128) * scale.
 
     The weight of a block that is farthest from zero becomes code 0 exactly; what fills the last block is 128, zero.
     """

@@ -8,7 +8,7 @@ from edgepack.convert.onnx.stored import StoredWeights
 from edgepack.domain.encoder import BLOCK, EMBED_BLOCKS, MULTIPLY_BLOCKS
 from edgepack.domain.quant import OnnxQuant
 
-_FAR = -1e30
+FAR = -1e30
 """What is added to the score of a token that is not looked at."""
 _INT8 = 4
 """MatMulNBits' accuracy_level at which activations are 8 bits too; the others are 2 to 4 times slower."""
@@ -88,7 +88,7 @@ class Parts:
         """What is added to scores (texts, heads, tokens, tokens) so that padding is not looked at."""
         seen = self.graph.node("Cast", self.graph.node("Unsqueeze", mask, self.graph.wholes(1, 2)), to=1)
         unseen = self.graph.node("Sub", self.graph.number(1.0), seen)
-        return self.graph.node("Mul", unseen, self.graph.number(_FAR))
+        return self.graph.node("Mul", unseen, self.graph.number(FAR))
 
     def attention(self, queries: str, keys: str, values: str, added: str, *, heads: int, width: int) -> str:
         """Attention over heads of `width`, from (texts, tokens, heads * width) to the same."""

@@ -4,6 +4,16 @@ import reprlib
 
 from edgepack.convert.config import Config
 from edgepack.convert.onnx.families.bert import BERT_CLASSES, BERT_TOKEN_CLASSES, BERT_VECTORS
+from edgepack.convert.onnx.families.distilbert import (
+    DISTILBERT_CLASSES,
+    DISTILBERT_TOKEN_CLASSES,
+    DISTILBERT_VECTORS,
+)
+from edgepack.convert.onnx.families.modernbert import (
+    MODERNBERT_CLASSES,
+    MODERNBERT_TOKEN_CLASSES,
+    MODERNBERT_VECTORS,
+)
 from edgepack.convert.onnx.families.xlm_roberta import (
     XLM_ROBERTA_CLASSES,
     XLM_ROBERTA_TOKEN_CLASSES,
@@ -16,6 +26,12 @@ ENCODERS: tuple[EncoderFamily, ...] = (
     BERT_CLASSES,
     BERT_TOKEN_CLASSES,
     BERT_VECTORS,
+    DISTILBERT_CLASSES,
+    DISTILBERT_TOKEN_CLASSES,
+    DISTILBERT_VECTORS,
+    MODERNBERT_CLASSES,
+    MODERNBERT_TOKEN_CLASSES,
+    MODERNBERT_VECTORS,
     XLM_ROBERTA_CLASSES,
     XLM_ROBERTA_TOKEN_CLASSES,
     XLM_ROBERTA_VECTORS,
