@@ -133,7 +133,8 @@ def _session(path: Path, data: bytes, threads: int) -> Any:
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     with translated(path):
         # From bytes that were checked, so that no other file is ever looked for.
-        return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        # Without falling back on another provider, which it would print.
+        return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"], enable_fallback=0)
 
 
 def _tokenizer(path: Path, text: str) -> "Tokenizer":

@@ -10,7 +10,10 @@ from click.testing import CliRunner, Result
 from edgepack.cli.eval import command
 from edgepack.cli.main import run
 from edgepack.domain.errors import ExitCode
+from edgepack.domain.quant import OnnxQuant
+from tests.fakes.encoders import write_encoder
 from tests.fakes.tiny_gguf import write_tiny_gguf
+from tests.oracle.recipes.onnx_encoders import RECIPES
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs/schemas/eval.schema.json").read_text())
 TASK = """
@@ -135,3 +138,19 @@ def test_what_is_no_gguf_is_bad_input(task: Path, tmp_path: Path, capsys: pytest
     (tmp_path / "x.gguf").write_text("just a text")
     assert run(["eval", str(tmp_path / "x.gguf"), "--task", str(task)]) == ExitCode.BAD_INPUT
     assert "llama.cpp cannot load it" in capsys.readouterr().err
+
+
+def test_an_onnx_encoder_is_asked_as_other_weights_are(
+    task: Path, vocabularies: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its JSON keeps the schema; a file that was cut is bad input, and so it is to the verbs that run a GGUF."""
+    (recipe,) = (recipe for recipe in RECIPES if recipe.name == "distilbert-vectors")
+    encoder = write_encoder(recipe, OnnxQuant.Q8, tmp_path / "encoder.onnx", vocabularies)
+    assert run(["eval", str(encoder), "--task", str(task), "--json"]) == ExitCode.DONE
+    shown = json.loads(capsys.readouterr().out)
+    jsonschema.Draft202012Validator(SCHEMA).validate(shown)
+    assert shown["evaluation"]["runtime"]["name"] == "onnxruntime"
+    assert run(["bench", str(encoder)]) == ExitCode.BAD_INPUT
+    encoder.write_bytes(encoder.read_bytes()[:-100])
+    assert run(["eval", str(encoder), "--task", str(task)]) == ExitCode.BAD_INPUT
+    assert len(capsys.readouterr().err.strip().splitlines()[-2:]) == 2

@@ -26,6 +26,7 @@ def endings(encoder: Path, first: int, count: int) -> list[str]:
     command = [sys.executable, "-m", "tests.engines.onnx_mutants", encoder, str(first), str(count)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=_HANGS)
     ended = done.stdout.split()
+    assert set(ended) <= {"error", "vector"}, done.stdout[-2000:]
     assert done.returncode == 0, f"mutant {first + len(ended)}: {done.stderr[-2000:]}"
     return ended
 
