@@ -54,8 +54,14 @@ class EncoderDescription:
     vocabulary: int
     """Tokens that there are."""
     gives: Gives
+    width: int
+    """Numbers that it gives for a text, or for each of its tokens."""
     labels: tuple[str, ...]
     """Of classes; empty for vectors."""
+
+    def shape(self, tokens: int) -> tuple[int, ...]:
+        """Of what it gives for a text of so many tokens."""
+        return (tokens, self.width) if self.gives is Gives.TOKEN_CLASSES else (self.width,)
 
 
 def description_json(description: EncoderDescription) -> str:
@@ -78,9 +84,9 @@ def parse_description(text: str, *, subject: str) -> EncoderDescription:
         name=table.text("name"), architecture=table.text("architecture"), quant=table.choice("quant", OnnxQuant),
         parameters=table.whole("parameters", least=1), context_length=table.whole("context_length", least=1),
         vocabulary=table.whole("vocabulary", least=1), gives=table.choice("gives", Gives),
-        labels=table.texts("labels"),
+        width=table.whole("width", least=1), labels=table.texts("labels"),
     )  # fmt: skip
-    if (description.gives is Gives.VECTOR) == bool(description.labels):
+    if len(description.labels) != (0 if description.gives is Gives.VECTOR else description.width):
         table.fail("labels", f"{len(description.labels)} of them for what gives a {description.gives}")
     table.finish()
     return description

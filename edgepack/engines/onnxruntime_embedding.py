@@ -13,6 +13,8 @@ from edgepack.domain.errors import BadInputError
 from edgepack.engines.embedding import Embedded, stacked
 from edgepack.engines.onnxruntime_library import OpenEncoder, encoded, open_encoder, run
 
+_NEAR_ONE = 1e-3
+
 
 def embed(path: Path, texts: Sequence[str], *, threads: int) -> npt.NDArray[np.float32]:
     """Load an encoder and give each text's vector: (texts, width); see `embed_each`."""
@@ -29,6 +31,6 @@ def embed_each(encoder: OpenEncoder, texts: Sequence[str]) -> Iterator[Embedded]
     for encoding in inputs:
         began = perf_counter()
         vector = run(encoder, encoding)
-        if vector.ndim != 1:
-            raise BadInputError(f"{encoder.path}: the graph gives no vector for a text", hint=HINT)
+        if abs(float(np.linalg.norm(vector)) - 1) > _NEAR_ONE:
+            raise BadInputError(f"{encoder.path}: the graph gives a vector whose length is not 1", hint=HINT)
         yield Embedded(vector=vector, tokens=len(encoding.ids), seconds=perf_counter() - began)

@@ -71,10 +71,12 @@ def run(encoder: OpenEncoder, encoding: "Encoding") -> npt.NDArray[np.float32]:
     with translated(encoder.path):
         (given,) = encoder.session.run(None, fed)
     values: npt.NDArray[np.float32] = given
-    if values.dtype != np.float32 or values.shape[:1] != (1,) or not np.isfinite(values).all():
+    wanted = (1, *encoder.said.shape(len(encoding.ids)))
+    if values.dtype != np.float32 or values.shape != wanted:
+        raise BadInputError(f"{encoder.path}: the graph gives {values.shape} numbers, not {wanted}", hint=HINT)
+    if not np.isfinite(values).all():
         raise BadInputError(f"{encoder.path}: the graph gives no finite numbers", hint=HINT)
-    row: npt.NDArray[np.float32] = values[0]
-    return row
+    return values.reshape(wanted[1:])
 
 
 def encoded(encoder: OpenEncoder, text: str, number: int) -> "Encoding":

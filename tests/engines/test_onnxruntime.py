@@ -126,6 +126,13 @@ def _speechless(model: Any) -> None:
     next(one for one in model.metadata_props if one.key == TOKENIZER_KEY).value = "{}"
 
 
+def _narrow(model: Any) -> None:
+    """A vector for each of two texts of different lengths, but not of the same width."""
+    node = next(node for node in model.graph.node if node.op_type == "ReduceSum")
+    axes = next(tensor for tensor in model.graph.initializer if tensor.name == node.input[1])
+    axes.raw_data = np.array([2], np.int64).tobytes()
+
+
 def _not_a_number(model: Any) -> None:
     tensor = _initializer(model, "token_embd_norm.bias")
     tensor.raw_data = np.full(tensor.dims, np.nan, np.float32).tobytes()
@@ -140,6 +147,7 @@ def _not_a_number(model: Any) -> None:
         (_loop, "Loop"), (_wide, "its blocks are not what it says"), (_few_tokens, "no row for each"),
         (_other_table, "its blocks are not what it says"), (_short, "4 bytes are not"), (_silent, "lack"),
         (_described, "schema"), (_speechless, "tokenizer"), (_not_a_number, "no finite numbers"),
+        (_narrow, "numbers, not|does not run it"),
     ],
 )  # fmt: skip
 def test_what_no_conversion_gives_is_refused(

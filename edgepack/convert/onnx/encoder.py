@@ -46,10 +46,11 @@ class EncoderConversion:
         family, config, gives = self.family.family, self.config, self.family.gives
         (context,) = (key.value(config) for key in family.keys if key.name == "context_length")
         assert isinstance(context, int)
+        labels = () if gives is Gives.VECTOR else labels_of(config)
         return EncoderDescription(
             name=self.name, architecture=family.architecture, quant=quant, parameters=self.parameters,
             context_length=context, vocabulary=blocks.vocabulary(config), gives=gives,
-            labels=() if gives is Gives.VECTOR else labels_of(config),
+            width=len(labels) or blocks.hidden(config), labels=labels,
         )  # fmt: skip
 
 
