@@ -29,15 +29,17 @@ def compare(
     from edgepack.engines.llamacpp_fidelity import chunks_of, foreseen_each
 
     words = _words(text)
-    chunks = chunks_of(weights.path, words, size=CHUNK_TOKENS)[:limit]
-    if chunks != chunks_of(against.path, words, size=CHUNK_TOKENS)[:limit]:
+    # Past its context a model with learned positions reads memory that is none of its own.
+    size = min(CHUNK_TOKENS, weights.context_length, against.context_length)
+    chunks = chunks_of(weights.path, words, size=size)[:limit]
+    if chunks != chunks_of(against.path, words, size=size)[:limit]:
         raise BadInputError(
             f"{against.path}: it reads {text.name} as other tokens than {weights.path}",
             hint="compare quantizations of one model",
         )
-    if weights.context_length < CHUNK_TOKENS:
+    if size < CHUNK_TOKENS:
         progress.warn(
-            f"{weights.name} was trained for {weights.context_length} tokens, and reads {CHUNK_TOKENS} here"
+            f"{weights.name} was trained for {size} tokens: it reads so many at a time, not {CHUNK_TOKENS}"
         )
     threads = threads or len(big_cpus())
     progress.step(f"read {text.name} with {weights.name} at {weights.quant} and {against.quant}")
@@ -49,8 +51,8 @@ def compare(
     return Fidelity(
         date=datetime.now(UTC).replace(microsecond=0),
         weights=measured_weights(weights), against=measured_weights(against),
-        text=Text(name=text.name, sha256=sha256(words.encode()).hexdigest(), tokens=len(chunks) * CHUNK_TOKENS),
-        runtime=runtime(), threads=threads, chunk_tokens=CHUNK_TOKENS, chunks=len(chunks), places=tuple(places),
+        text=Text(name=text.name, sha256=sha256(words.encode()).hexdigest(), tokens=len(chunks) * size),
+        runtime=runtime(), threads=threads, chunk_tokens=size, chunks=len(chunks), places=tuple(places),
     )  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from edgepack.domain.progress import Silent
 from edgepack.engines.llamacpp import identify
 from edgepack.engines.llamacpp_fidelity import chunks_of
 from edgepack.stages.fidelity import compare
-from tests.fakes.tiny_gguf import BOS, write_tiny_gguf
+from tests.fakes.tiny_gguf import BOS, CONTEXT, write_tiny_gguf
 
 DATA = Path(__file__).parents[2] / "edgepack/data"
 WITHIN = 0.005
@@ -86,13 +86,17 @@ def figure(text: str, pattern: str) -> float:
 
 
 def test_weights_are_no_way_from_themselves(tmp_path: Path) -> None:
-    """No divergence, the same perplexity twice, agreement everywhere; every counted place is there."""
+    """No divergence, the same perplexity twice, agreement everywhere; every counted place is there.
+
+    Chunks are no longer than what the model was trained for.
+    """
     tiny = identify(write_tiny_gguf(tmp_path / "tiny.gguf"))
     (tmp_path / "text.txt").write_text("the cat and the other dog " * 60)
     found = compare(tiny, tiny, tmp_path / "text.txt", progress=Silent(), threads=1)
     assert (found.divergence.mean, found.divergence.maximum, found.same_top) == (0.0, 0.0, 1.0)
     assert found.perplexity == found.perplexity_against > 1
-    assert len(found.places) == found.chunks * 255
+    assert found.chunk_tokens == CONTEXT
+    assert len(found.places) == found.chunks * (CONTEXT // 2 - 1)
 
 
 def test_others_are_some_way_off(tmp_path: Path) -> None:
