@@ -38,9 +38,7 @@ def compare(
             hint="compare quantizations of one model",
         )
     if size < CHUNK_TOKENS:
-        progress.warn(
-            f"{weights.name} was trained for {size} tokens: it reads so many at a time, not {CHUNK_TOKENS}"
-        )
+        progress.warn(f"{weights.name} was trained for {size} tokens: it reads so many at a time, not {CHUNK_TOKENS}")
     threads = threads or len(big_cpus())
     progress.step(f"read {text.name} with {weights.name} at {weights.quant} and {against.quant}")
     places: list[Foreseen] = []
