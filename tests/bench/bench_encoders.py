@@ -2,8 +2,9 @@
 
     python -m tests.bench.bench_encoders [--sentences 100]
 
-Needs what `make real-weights` brings. Every sentence is run by each engine in turn, in one process, one thread each;
-a sentence's time is the least of its rounds, so that what else the machine does counts for none.
+Needs what `make real-weights` brings. The engines take turns in one process, one thread each; in a turn an engine
+runs all sentences one by one, as it does on a device that runs nothing else. A sentence's time is the least of its
+rounds, so that what else the machine does counts for little.
 """
 
 import argparse
@@ -68,8 +69,8 @@ def _measured(engines: dict[str, EmbedEach], texts: list[str]) -> dict[str, list
     """Seconds of each engine for each text: the tokens are there, the vector is not."""
     found: dict[str, list[float]] = {name: [float("inf")] * len(texts) for name in engines}
     for _ in range(_ROUNDS):
-        for number, text in enumerate(texts):
-            for name, embed_each in engines.items():
+        for name, embed_each in engines.items():
+            for number, text in enumerate(texts):
                 found[name][number] = min(found[name][number], _seconds(embed_each, text))
     return found
 
