@@ -13,7 +13,7 @@ from tests.fakes.checkpoints import make_checkpoint
 from tests.fakes.demo_copy import DEMO, EMBEDDING, copy_demo, poke
 from tests.fakes.gguf_raw import RawGguf, keys_of
 from tests.fakes.matrices import seeded_sums, write_gguf_matrix
-from tests.oracle.recipes.onnx_encoders import RECIPES
+from tests.oracle.onnx_encoders import RECIPES
 from tests.oracle.tuned import AWKWARD, write_piece
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "schemas" / "convert.schema.json").read_text())

@@ -13,7 +13,7 @@ from edgepack.domain.errors import ExitCode
 from edgepack.domain.quant import OnnxQuant
 from tests.fakes.encoders import write_encoder
 from tests.fakes.tiny_gguf import write_tiny_gguf
-from tests.oracle.recipes.onnx_encoders import RECIPES
+from tests.oracle.onnx_encoders import RECIPES
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs/schemas/eval.schema.json").read_text())
 TASK = """

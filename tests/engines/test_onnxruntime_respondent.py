@@ -16,7 +16,7 @@ from edgepack.infra.tasks import load_task
 from edgepack.stages.eval import evaluate
 from tests.fakes.checkpoints import make_checkpoint
 from tests.fakes.encoders import write_encoder
-from tests.oracle.recipes.onnx_encoders import RECIPES
+from tests.oracle.onnx_encoders import RECIPES
 
 BY_NAME = {recipe.name: recipe for recipe in RECIPES}
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from tests.conftest import ROOT
 from tests.fakes.checkpoints import make_checkpoint
-from tests.oracle.recipes.onnx_encoders import RECIPES, TEXTS
+from tests.oracle.onnx_encoders import RECIPES, TEXTS
 
 DATA = ROOT / "tests" / "data" / "oracle-onnx"
 _DIGITS = 6

@@ -14,7 +14,7 @@ from edgepack.domain.encoder import BLOCK
 from edgepack.domain.errors import BadInputError
 from edgepack.domain.quant import OnnxQuant
 from tests.fakes.checkpoints import make_checkpoint
-from tests.oracle.recipes.onnx_encoders import RECIPES
+from tests.oracle.onnx_encoders import RECIPES
 
 BY_NAME = {recipe.name: recipe for recipe in RECIPES}
 

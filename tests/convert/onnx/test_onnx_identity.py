@@ -12,7 +12,7 @@ from edgepack.engines.onnxruntime_library import encoded, open_encoder, run
 from tests.conftest import ROOT
 from tests.fakes.checkpoints import Recipe
 from tests.fakes.encoders import write_encoder
-from tests.oracle.recipes.onnx_encoders import RECIPES, TEXTS
+from tests.oracle.onnx_encoders import RECIPES, TEXTS
 
 DATA = ROOT / "tests" / "data" / "oracle-onnx"
 _NEAR = 2e-5
