@@ -106,8 +106,8 @@ MODELS = (
 )  # fmt: skip
 
 
-def make(model: Real, directory: Path, vocabularies: Path) -> None:
-    """Write the checkpoint of `model`."""
+def make(model: Real, directory: Path, vocabularies: Path, *, repeating: bool = True) -> None:
+    """Write the checkpoint of `model`; with `repeating` weights quickly, but it says one thing whatever it reads."""
     recipe = next(recipe for recipe in RECIPES if recipe.name.startswith(model.like))
     config = resized(recipe.config, model.sizes)
     vocabulary = model.vocabulary or {"few-pieces": "sentencepiece"}.get(recipe.vocabulary, recipe.vocabulary)
@@ -119,7 +119,7 @@ def make(model: Real, directory: Path, vocabularies: Path) -> None:
         extend_byte_level(directory, model.tokens)
     elif vocabulary.startswith("unigram"):
         extend_unigram(directory, model.tokens)
-    _fill(recipe.dtype, directory)
+    _fill(recipe.dtype, directory, repeating=repeating)
 
 
 def resized(config: Mapping[str, Any], sizes: Mapping[str, Any]) -> dict[str, Any]:
@@ -129,15 +129,18 @@ def resized(config: Mapping[str, Any], sizes: Mapping[str, Any]) -> dict[str, An
     return {**config, **sizes}
 
 
-def _fill(dtype: str, directory: Path) -> None:
-    """Write the tensors that the config describes, with one block of weights again and again."""
+def _fill(dtype: str, directory: Path, *, repeating: bool) -> None:
+    """Write the tensors that the config describes, with one block of weights again and again, or with none twice."""
     sources = outline(read_config(directory)).plan.sources
     stored = {
         each.origin.name: (dtype, each.origin.shape) for each in sources if isinstance(each.origin, StoredTensor)
     }
-    block = encode(random_weights(np.random.default_rng(1), (_PATTERN,)), dtype)
+    random = np.random.default_rng(1)
+    block = encode(random_weights(random, (_PATTERN,)), dtype)
 
     def values(name: str) -> bytes:
+        if not repeating:
+            return encode(random_weights(random, stored[name][1]), dtype)
         size = prod(stored[name][1]) * len(block) // _PATTERN
         return (block * (size // len(block) + 1))[:size]
 

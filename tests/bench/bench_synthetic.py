@@ -96,7 +96,9 @@ def main() -> int:
             if name != DEMO:
                 checkpoint = Path(scratch) / name
                 model = next(model for model in MODELS if model.name == name)
-                maker = Process(target=make, args=(model, checkpoint, options.llama_cpp / "models"))
+                maker = Process(
+                    target=make, args=(model, checkpoint, options.llama_cpp / "models"), kwargs={"repeating": False}
+                )
                 maker.start()
                 maker.join()
             for quant in map(Quant, options.quants.split(",")):
