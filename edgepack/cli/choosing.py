@@ -84,10 +84,12 @@ def choose(
         return _named(said["models"], quants, context, task)
     picked = pick_models(
         profile, kind, policy=load_policy(said["policy"]), quants=quants, context=context,
-        allow_over_3b=allow_over_3b, force=force, progress=output, by_evidence=task is not None,
+        allow_over_3b=allow_over_3b, force=force,
     )  # fmt: skip
+    model, source, quant = picked.wanted[0]
+    if task is None:
+        output.step(f"picked {model} {quant} for {kind}: `edgepack pick --profile {profile}` says why")
     search = Search(task=task, wanted=picked.wanted, most=said["tries"]) if task else None
-    _, source, quant = picked.wanted[0]
     return Chosen(source=source, quant=quant, context=picked.context, search=search)
 
 

@@ -7,12 +7,12 @@ from datetime import datetime
 
 from edgepack.domain import metrics
 from edgepack.domain.answering import Answered, parse_answered
-from edgepack.domain.errors import BadInputError
 from edgepack.domain.evaluation import SCHEMA, Energy, Met, Times
 from edgepack.domain.measurement import MeasuredWeights, Runtime
 from edgepack.domain.measurement_json import read_date, read_runtime, read_weights
 from edgepack.domain.metrics import Estimate
 from edgepack.domain.reading import Table
+from edgepack.domain.records import record_table
 from edgepack.domain.task import Metric
 
 _HINT = "make it again with `edgepack eval --out`"
@@ -138,25 +138,6 @@ def weights_title(name: str, quant: str | None) -> str:
     """The weights' name, and their quantization where the name does not say it."""
     stem = name.removesuffix(".gguf")
     return stem if quant is None or quant.lower() in stem.lower() else f"{stem} {quant}"
-
-
-def record_values(text: str, *, subject: str, hint: str) -> dict[str, object]:
-    """A record's keys. Raises BadInputError where it is no JSON object."""
-    try:
-        values = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise BadInputError(f"{subject}: not JSON: {error}", hint=hint) from error
-    if not isinstance(values, dict):
-        raise BadInputError(f"{subject}: expected a JSON object", hint=hint)
-    return values
-
-
-def record_table(text: str, schema: str, *, subject: str, hint: str) -> Table:
-    """The same as a table, its schema checked."""
-    table = Table(record_values(text, subject=subject, hint=hint), subject=subject, hint=hint)
-    if table.text("schema") != schema:
-        table.fail("schema", f"expected {schema}, got {table.text('schema')}")
-    return table
 
 
 def read_times(table: Table) -> Times:

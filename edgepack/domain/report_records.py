@@ -9,7 +9,8 @@ from edgepack.domain.evaluation import Met, Times
 from edgepack.domain.gates import SCHEMA as GATES
 from edgepack.domain.metrics import Estimate
 from edgepack.domain.reading import Table
-from edgepack.domain.report_evaluation import read_estimate, read_target, read_times, record_table, weights_title
+from edgepack.domain.records import record_table
+from edgepack.domain.report_evaluation import read_estimate, read_target, read_times, weights_title
 from edgepack.domain.routing_json import SCHEMA as ROUTING
 from edgepack.domain.speed import Basis, SpeedPlan
 from edgepack.domain.trials import SCHEMA as TRIALS

@@ -1,15 +1,13 @@
 """A route as JSON (edgepack.routing/1); files and terminals are not its business."""
 
-import json
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
 from edgepack.domain.address import Address
 from edgepack.domain.confidence import Calibration, calibration_values, read_calibration
-from edgepack.domain.errors import BadInputError
 from edgepack.domain.evaluation import Evaluation, Judged, times_of
 from edgepack.domain.measurement import MeasuredWeights, Runtime
-from edgepack.domain.reading import Table
+from edgepack.domain.records import record_table
 from edgepack.domain.routing import FOLDS, Crossed, Route
 from edgepack.domain.task import Task
 
@@ -81,13 +79,7 @@ class FoundRoute:
 def parse_routing(text: str, *, subject: str) -> FoundRoute:
     """Read a record of `edgepack eval --route --out`; BadInputError names what is not as it was written."""
     hint = "make it again with `edgepack eval --route SMALL,LARGE --task T --out FILE`"
-    try:
-        values = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise BadInputError(f"{subject}: not JSON: {error}", hint=hint) from error
-    if not isinstance(values, dict) or values.get("schema") != SCHEMA:
-        raise BadInputError(f"{subject}: no {SCHEMA}", hint=hint)
-    table = Table(values, subject=subject, hint=hint)
+    table = record_table(text, SCHEMA, subject=subject, hint=hint)
     large = table.table("large")
     address = large.text_or_none("address")
     return FoundRoute(

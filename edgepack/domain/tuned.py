@@ -1,16 +1,14 @@
 """A tuning record (edgepack.tuning/1): what a search on a device ended with; files are not its business."""
 
-import json
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from edgepack.domain.bundle import RuntimeFlags, is_sha256
-from edgepack.domain.errors import BadInputError
 from edgepack.domain.flags import server_arguments, speculation_arguments
 from edgepack.domain.flags_json import flags_values, read_flags
 from edgepack.domain.guessing import Guessed, best_guess
 from edgepack.domain.measurement import Phase, Series, Workload
-from edgepack.domain.reading import Table
+from edgepack.domain.records import record_table
 from edgepack.domain.tuner import Comparison, Found, Trial
 from edgepack.domain.tuner_axes import Room
 
@@ -147,15 +145,7 @@ class ChosenFlags:
 def parse_chosen(record: str, *, subject: str) -> ChosenFlags:
     """The flags of a record, given as its JSON. Raises BadInputError that names the place."""
     hint = "make it again with `edgepack tune --out`"
-    try:
-        values = json.loads(record)
-    except (ValueError, RecursionError) as error:
-        raise BadInputError(f"{subject}: not JSON: {error}", hint=hint) from error
-    if not isinstance(values, dict):
-        raise BadInputError(f"{subject}: expected a JSON object", hint=hint)
-    table = Table(values, subject=subject, hint=hint)
-    if table.text("schema") != SCHEMA:
-        table.fail("schema", f"expected {SCHEMA}, got {table.text('schema')}")
+    table = record_table(record, SCHEMA, subject=subject, hint=hint)
     summary, sha256 = table.text("summary"), table.table("on").text("sha256")
     if not summary.isprintable():
         table.fail("summary", "expected one line of text")

@@ -1,7 +1,6 @@
 """The story of a build, in plain typed calls."""
 
 import json
-import os
 from pathlib import Path
 from typing import assert_never
 
@@ -97,7 +96,7 @@ def _adapter_weights(planned: Planned, order: Order, progress: Progress) -> Adap
         checkpoint=planned.material.checkpoint.digest,
         llama_cpp=llama_cpp_pin().version,
         store=Store(home()),
-        threads=order.threads or len(os.sched_getaffinity(0)),
+        threads=order.workers,
         progress=progress,
     )
 

@@ -1,7 +1,6 @@
 """What goes into a bundle, out of what a build planned and made."""
 
 import json
-import os
 from dataclasses import replace
 from hashlib import sha256
 
@@ -118,7 +117,7 @@ def state_of(
         flags=flags_of(order, planned.profile, planned.plan.context),
         llama_cpp=llama_cpp_pin().version,
         store=Store(home()),
-        threads=order.threads or len(os.sched_getaffinity(0)),
+        threads=order.workers,
         progress=progress,
     )
 
@@ -172,7 +171,7 @@ def _golden(prompt: str, weights: Weights, adapter: AdapterWeights | None, order
         weights.path,
         text,
         adapter=adapter.path if adapter else None,
-        threads=order.threads or len(os.sched_getaffinity(0)),
+        threads=order.workers,
         progress=progress,
     )
     observations.keep(json.dumps({"text": found}), "golden", *subject)

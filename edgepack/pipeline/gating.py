@@ -1,7 +1,6 @@
 """The gates between weights and bundle, asked once for the same weights, checkpoint and depth."""
 
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,7 +109,7 @@ def _each(gated: _Gated, progress: Progress) -> Iterator[tuple[Gate, ...]]:
         progress.step("comparing tokens, chat template and ends with the checkpoint's")
         yield check_gates(checkpoint.checkpoint.directory, weights.path)
     adapter = gated.adapter.path if gated.adapter else None
-    yield (golden_answer(weights.path, sample_prompt(gated.order), adapter=adapter, threads=_threads(gated)),)
+    yield (golden_answer(weights.path, sample_prompt(gated.order), adapter=adapter, threads=gated.order.workers),)
     if checkpoint and gated.depth is GateDepth.FULL and weights.quant not in _UNROUNDED:
         yield (_divergence(checkpoint, gated, progress),)
 
@@ -129,7 +128,7 @@ def _divergence(opened: Opened, gated: _Gated, progress: Progress) -> Gate:
     """Full precision is made for this, and gone afterwards: what it showed is kept."""
     if gated.weights.context_length < CHUNK_TOKENS:
         return _unasked(f"a context of {gated.weights.context_length} tokens, and {CHUNK_TOKENS} are read together")
-    conversion, threads = opened.conversion, _threads(gated)
+    conversion, threads = opened.conversion, gated.order.workers
     with partial_directory(home() / "full-precision") as scratch:
         size = conversion.plan.size(mixture_of(Quant.F16, UNTUNED))
         require_space(scratch, size, f"{conversion.name} F16, which its quantization is compared with")
@@ -144,7 +143,3 @@ def _divergence(opened: Opened, gated: _Gated, progress: Progress) -> Gate:
 
 def _unasked(why: str) -> Gate:
     return Gate(kind=GateKind.DIVERGENCE, checked=0, different=(), notes=(why,))
-
-
-def _threads(gated: _Gated) -> int:
-    return gated.order.threads or len(os.sched_getaffinity(0))

@@ -1,5 +1,6 @@
 """What a build was asked for, what it would make, and what it made."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -76,6 +77,11 @@ class Order:
     measure_again: bool = False
     evidence: Mapping[str, bytes] = field(default_factory=dict)
     """Records that were made on the way to this order, by file name; they go into the bundle."""
+
+    @property
+    def workers(self) -> int:
+        """Threads that work here: those asked for, or all that this process may use."""
+        return self.threads or len(os.sched_getaffinity(0))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from edgepack.domain.errors import NothingFitsError
 from edgepack.domain.licences import LicencePolicy
 from edgepack.domain.needs import TaskKind, limited, usual_needs
-from edgepack.domain.progress import Progress
 from edgepack.domain.quant import Quant
 from edgepack.domain.source import Wanted
 from edgepack.infra.library import load_profile
@@ -31,8 +30,6 @@ def pick_models(
     context: int | None,
     allow_over_3b: bool,
     force: bool,
-    by_evidence: bool,
-    progress: Progress,
 ) -> PickedModels:
     """The models that keep the limits, each at the quantization that pick gives it, or at all of `quants`.
 
@@ -49,8 +46,5 @@ def pick_models(
             f"no model of the catalogue keeps the limits of {kind} on {device.name}",
             hint=f"see why: edgepack pick --profile {profile} --task {kind}; or name a model with --model",
         )
-    if not by_evidence:
-        best = ranked[0]
-        progress.step(f"picked {best.model} {best.quant} for {kind}: `edgepack pick --profile {profile}` says why")
     wanted = tuple((one.model, find_source(one.model), one.quant) for one in ranked)
     return PickedModels(wanted=wanted, context=needs.context)

@@ -1,6 +1,5 @@
 """From an order to what would be made, and to its weights."""
 
-import os
 from typing import assert_never
 
 from edgepack.domain.device import LocalDevice
@@ -63,7 +62,7 @@ def weights_of(planned: Planned, order: Order, progress: Progress) -> Weights:
             quant = planned.plan.chosen.quant
             assert quant is not None, "a checkpoint's candidates are quantizations"
             version, store = llama_cpp_pin().version, Store(home())
-            threads = order.threads or len(os.sched_getaffinity(0))
+            threads = order.workers
             matrix = find_matrix(
                 opened.tuning.matrix,
                 opened.conversion,

@@ -3,7 +3,7 @@
 import json
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from statistics import median
 
@@ -47,7 +47,9 @@ class Attempt:
     """None for weights that are quantized already."""
     parameters: int
     size: int
-    """Bytes of the weights. Both from the catalogue, or from the headers of the checkpoint."""
+    """Bytes of the weights. Both from the catalogue, or as planned."""
+    planned: Planned | None = field(default=None, compare=False)
+    """None for a model of the catalogue: it is not fetched before its turn."""
 
 
 def attempts(order: Order, wanted: Sequence[Wanted], progress: Progress) -> tuple[Attempt, ...]:
@@ -57,13 +59,12 @@ def attempts(order: Order, wanted: Sequence[Wanted], progress: Progress) -> tupl
     and what `prepare` raises for models that are not of the catalogue.
     """
     _refuse_unasked(order)
-    found = []
-    for title, source, asked in wanted:
-        quant = None if isinstance(source, GgufSource) else asked
-        parameters, size = _listed(source, quant) or _opened(replace(order, source=source, quant=quant), progress)
-        found.append(Attempt(source=source, title=title, quant=quant, parameters=parameters, size=size))
     # A file of weights is wanted once for each quantization, and is one all the same.
-    return tuple(sorted(dict.fromkeys(found), key=lambda attempt: (attempt.size, attempt.title)))
+    once = dict.fromkeys(
+        (title, source, None if isinstance(source, GgufSource) else quant) for title, source, quant in wanted
+    )
+    found = [_listed(*one) or _opened(order, *one, progress) for one in once]
+    return tuple(sorted(found, key=lambda attempt: (attempt.size, attempt.title)))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -141,7 +142,7 @@ def _order_of(order: Order, attempt: Attempt) -> Order:
 def _trial(attempt: Attempt, order: Order, task: Task, progress: Progress, *, alone: bool) -> Trial:
     order = _order_of(order, attempt)
     try:
-        planned = prepare(replace(order, force=True), progress)
+        planned = attempt.planned or prepare(replace(order, force=True), progress)
     except BadInputError as error:
         if alone:
             raise
@@ -186,18 +187,24 @@ def _expected(planned: Planned, evaluation: Evaluation) -> SpeedPlan | None:
     )
 
 
-def _listed(source: Source, quant: Quant | None) -> tuple[int, int] | None:
-    """Parameters and bytes of a model of the catalogue, without fetching it."""
+def _listed(title: str, source: Source, quant: Quant | None) -> Attempt | None:
+    """Of a model of the catalogue, without fetching it."""
     if not isinstance(source, HubSource) or quant is None:
         return None
     listed = load_catalogue().find(source.repository)
-    return (listed.parameters, load_sizes()[listed.id].quants[quant].size) if listed else None
+    if listed is None:
+        return None
+    size = load_sizes()[listed.id].quants[quant].size
+    return Attempt(source=source, title=title, quant=quant, parameters=listed.parameters, size=size)
 
 
-def _opened(order: Order, progress: Progress) -> tuple[int, int]:
-    """The same of any other."""
-    planned = prepare(replace(order, force=True), progress)
-    return planned.material.parameters, planned.plan.chosen.size
+def _opened(order: Order, title: str, source: Source, quant: Quant | None, progress: Progress) -> Attempt:
+    """Of any other."""
+    planned = prepare(replace(order, source=source, quant=quant, force=True), progress)
+    return Attempt(
+        source=source, title=title, quant=quant, parameters=planned.material.parameters,
+        size=planned.plan.chosen.size, planned=planned,
+    )  # fmt: skip
 
 
 def _candidate(attempt: Attempt, planned: Planned) -> Candidate:

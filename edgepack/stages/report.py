@@ -14,8 +14,9 @@ from edgepack.domain.errors import BadInputError, UsageError
 from edgepack.domain.measurement import Measurement
 from edgepack.domain.measurement_json import parse_measurement
 from edgepack.domain.progress import Progress
+from edgepack.domain.records import record_values
 from edgepack.domain.report import Report, SeenBundle
-from edgepack.domain.report_evaluation import SeenEvaluation, parse_evaluation, record_values
+from edgepack.domain.report_evaluation import SeenEvaluation, parse_evaluation
 from edgepack.domain.report_front import by_merit
 from edgepack.domain.report_records import RouteCurve, parse_gates, parse_routing, parse_trials, parse_tuning
 from edgepack.domain.routing_json import SCHEMA as ROUTING
