@@ -20,6 +20,7 @@ from edgepack.cli.choosing import (
 from edgepack.cli.options import output_of, output_options
 from edgepack.cli.output import Output
 from edgepack.cli.routing import route_of
+from edgepack.cli.stamping import stamp_option, write_stamp
 from edgepack.cli.tuning import tuning_of, tuning_options, types_data
 from edgepack.domain.bundle import Format
 from edgepack.domain.converter import Converter
@@ -86,6 +87,7 @@ _MIB = 1 << 20
 @click.option("--measure-again", is_flag=True, help="Measure even if these weights were measured here before.")
 @click.option("--allow-over-3b", is_flag=True, help="Take a model of more than 3 billion parameters.")
 @click.option("--force", is_flag=True, help="Build even what does not fit the memory, or fails a gate.")
+@stamp_option
 @output_options
 @click.pass_context
 def command(
@@ -116,6 +118,7 @@ def command(
     measure_again: bool,
     allow_over_3b: bool,
     force: bool,
+    stamp: Path | None,
     **said: Unpack[Choosing],
 ) -> None:
     """Make a verified bundle: profile, model, quantization, weights, measurement.
@@ -146,6 +149,8 @@ def command(
     if chosen.search:
         order, trials = searched(order, chosen.search, output)
     built = build(order, output)
+    if stamp:
+        write_stamp(stamp, context.params, built.bundle.payload_digest)
     data = {
         "planned": _planned_data(built.planned),
         "built": _built_data(built),

@@ -5,10 +5,12 @@ import os
 import signal
 import sys
 from importlib import import_module
+from pathlib import Path
 from typing import NoReturn
 
 import click
 
+import edgepack as edgepack_package
 from edgepack import __version__
 from edgepack.cli.output import show_error
 from edgepack.domain.errors import EdgepackError, ExitCode, NoSpaceError, UsageError
@@ -51,8 +53,24 @@ class LazyGroup(click.Group):
             formatter.write_dl(list(VERBS.items()))
 
 
+def _print_path(context: click.Context, _parameter: click.Parameter, what: str | None) -> None:
+    if what is None:
+        return
+    # A build system that includes "" goes on without a word: the file must be there.
+    click.echo(Path(edgepack_package.__file__).parent / _PARTS[what])
+    context.exit()
+
+
+_PARTS = {"make-include": Path("data", "make", "edgepack.mk")}
+"""What --print knows, below the package's directory."""
+
+
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="edgepack")
+@click.option(
+    "--print", type=click.Choice(list(_PARTS)), expose_value=False, is_eager=True, callback=_print_path,
+    help="Print where a part of edgepack lies: make-include, the file for your Makefile to include.",
+)  # fmt: skip
 def edgepack() -> None:
     """Language models under 3 billion parameters on small devices.
 

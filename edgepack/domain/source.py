@@ -64,6 +64,11 @@ _PATH_STARTS = ("/", "./", "../", "~")
 _WAYS = "give a catalogue id, ORGANIZATION/NAME[@REVISION] on the hub, a directory, a .gguf file, or demo"
 
 
+def is_demo(text: str) -> bool:
+    """Whether a model argument means a model of the package, whatever lies on disk under its name."""
+    return text in _DEMOS
+
+
 def parse_source(
     text: str,
     *,

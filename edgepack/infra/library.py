@@ -41,6 +41,18 @@ def load_profile(name_or_path: str) -> Profile:
     return read_profile(_profiles_directory() / f"{name}.toml")
 
 
+def profile_files(name_or_path: str) -> tuple[Path, ...]:
+    """The files that `load_profile` reads for this name: the profile's, and its base's; none for `host`."""
+    if name_or_path == HOST:
+        return ()
+    if name_or_path.endswith(".toml") or "/" in name_or_path:
+        path = Path(name_or_path)
+    else:
+        path = _profiles_directory() / f"{profile_aliases().get(name_or_path, name_or_path)}.toml"
+    base = read_toml(path).get("base")
+    return (path, *(profile_files(base) if isinstance(base, str) else ()))
+
+
 def read_profile(path: Path) -> Profile:
     """The profile in a file, named after it; BadInputError names the place of whatever is wrong with it."""
     return parse_profile(_with_base(read_toml(path), path), name=path.stem)

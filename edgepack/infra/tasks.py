@@ -29,6 +29,14 @@ def load_task(name_or_path: str) -> Task:
     return read_task(_TASKS / f"{name_or_path}.toml")
 
 
+def task_files(name_or_path: str) -> tuple[Path, ...]:
+    """The files that `load_task` reads for this name: the task's, and those beside it that it names."""
+    named = name_or_path.endswith(".toml") or "/" in name_or_path
+    path = Path(name_or_path) if named else _TASKS / f"{name_or_path}.toml"
+    beside = files_of(read_toml(path), name=path.stem)
+    return (path, *(path.parent / name for name in beside))
+
+
 def read_task(path: Path) -> Task:
     """The task of a file, named after it."""
     table = read_toml(path)

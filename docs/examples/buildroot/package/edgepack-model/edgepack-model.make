@@ -1,0 +1,1 @@
+include $(shell edgepack --print make-include)
