@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from edgepack.cli.adapters import adapter_of, adapter_options
-from edgepack.cli.onnx import quant_of, refuse_for_onnx, to_onnx
+from edgepack.cli.onnx import head_of, quant_of, refuse_for_onnx, to_onnx
 from edgepack.cli.options import output_of, output_options
 from edgepack.cli.tuning import tuning_of, tuning_options, types_data
 from edgepack.domain.converter import Converter
@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 @click.option(
     "--adapter-out", type=click.Path(path_type=Path), help="The adapter's .gguf; default: OUT.adapter.gguf."
 )
+@click.option("--head-from", metavar="T", help="With --to onnx: a classifier fitted on what task T teaches.")
+@click.option("--shots", type=click.IntRange(min=1), help="With --head-from: the first so many of each label; all.")
 @click.option("--threads", type=click.IntRange(min=1), help="Default: all.")
 @click.option("--offline", is_flag=True, help="Touch no network.")
 @click.option("--allow-over-3b", is_flag=True, help="Take a model of more than 3 billion parameters.")
@@ -60,6 +62,8 @@ def command(
     adapter_type: str | None,
     converter: str,
     adapter_out: Path | None,
+    head_from: str | None,
+    shots: int | None,
     threads: int | None,
     offline: bool,
     allow_over_3b: bool,
@@ -68,8 +72,11 @@ def command(
     if WeightsFormat(to) is WeightsFormat.ONNX:
         refuse_for_onnx(context)
         precision = quant_of(quant, OnnxQuant, OnnxQuant.Q8)
-        to_onnx(model, precision, out, offline, allow_over_3b, output_of(context))
+        head = head_of(head_from, shots, threads)
+        to_onnx(model, precision, head, out, offline, allow_over_3b, output_of(context))
         return
+    if head_from or shots:
+        raise UsageError("--head-from: a GGUF takes no head", hint="add --to onnx, for an encoder")
     wanted = quant_of(quant, Quant, None)
     choice = adapter_of(adapter, merge, adapter_type, Converter(converter))
     beside = adapter_out or out.with_suffix(".adapter.gguf")

@@ -1,5 +1,6 @@
 """`convert --to onnx`: what goes with it of the words, and what it prints."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -13,7 +14,21 @@ if TYPE_CHECKING:
     from edgepack.cli.output import Output
 
 _Kind = TypeVar("_Kind", Quant, OnnxQuant)
-_TAKEN = frozenset({"model", "to", "quant", "out", "offline", "allow_over_3b", "json_output", "quiet", "threads"})
+_TAKEN = frozenset(
+    {
+        "model",
+        "to",
+        "quant",
+        "out",
+        "offline",
+        "allow_over_3b",
+        "json_output",
+        "quiet",
+        "threads",
+        "head_from",
+        "shots",
+    }
+)
 _MIB = 1 << 20
 
 
@@ -36,18 +51,49 @@ def refuse_for_onnx(context: click.Context) -> None:
             raise UsageError(f"--{name.replace('_', '-')}: not with --to onnx", hint="leave it away, or make a GGUF")
 
 
-def to_onnx(model: str, quant: OnnxQuant, out: Path, offline: bool, allow_over_3b: bool, output: "Output") -> None:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HeadWanted:
+    """That a head is to be fitted."""
+
+    task: str
+    shots: int | None
+    threads: int
+
+
+def head_of(task: str | None, shots: int | None, threads: int | None) -> HeadWanted | None:
+    """What --head-from and --shots ask for; raises UsageError for examples without a task."""
+    if task is None and shots is not None:
+        raise UsageError("--shots: of which task?", hint="name it: --head-from T")
+    return HeadWanted(task=task, shots=shots, threads=threads or 1) if task else None
+
+
+def to_onnx(
+    model: str, quant: OnnxQuant, head: HeadWanted | None, out: Path, offline: bool, allow_over_3b: bool,
+    output: "Output",
+) -> None:  # fmt: skip
     """Convert and show the result."""
     if out.is_dir() or not out.absolute().parent.is_dir():
         raise UsageError(f"--out {out}: not a file in a directory that exists", hint="name the .onnx to write")
+    from edgepack.engines.onnxruntime_library import describe
+    from edgepack.formats.partial import partial_directory
     from edgepack.infra.store import home
+    from edgepack.infra.tasks import load_task
     from edgepack.stages.encoder import encoder_to, open_encoder_directory
     from edgepack.stages.fetch import fetch, find_source
+    from edgepack.stages.head import head_to
 
+    task = load_task(head.task) if head else None
     checkpoint = fetch(find_source(model), cache=home() / "hub", progress=output, offline=offline)
     conversion = open_encoder_directory(checkpoint.directory, checkpoint.name, allow_over_3b=allow_over_3b)
-    weights = encoder_to(out.absolute(), conversion, quant, progress=output)
-    said = conversion.description(quant)
+    if head and task:
+        with partial_directory(out.absolute()) as directory:
+            encoder = encoder_to(directory / "encoder.onnx", conversion, quant, progress=output)
+            weights = head_to(
+                out.absolute(), encoder.path, task, shots=head.shots, threads=head.threads, progress=output
+            )
+    else:
+        weights = encoder_to(out.absolute(), conversion, quant, progress=output)
+    said = describe(weights.path)
     data = {
         "format": weights.format, "path": str(weights.path), "sha256": weights.sha256, "size": weights.size,
         "quant": quant, "architecture": weights.architecture, "parameters": weights.parameters,

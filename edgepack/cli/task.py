@@ -80,6 +80,7 @@ def _data(task: Task) -> dict[str, object]:
         "answer": _form_data(task.form),
         "max_tokens": task.max_tokens,
         "shown": len(task.shown),
+        "train": len(task.train),
         "asked": len(task.held_out),
         "targets": _targets_data(task.targets),
     }
@@ -164,7 +165,8 @@ def _rows(task: Task) -> Iterator[tuple[str, str]]:
     if not isinstance(task.form, Labels):
         yield "", f"{task.max_tokens} tokens at most"
     yield "metric", task.metric
-    yield "examples", f"{len(task.held_out)} asked, {len(task.shown)} shown in the prompt"
+    learnt = f", {len(task.train)} for encoders to learn from" if task.train else ""
+    yield "examples", f"{len(task.held_out)} asked, {len(task.shown)} shown in the prompt{learnt}"
     yield from _lines("targets", "\n".join(_targets_text(task.targets)) or "none")
 
 

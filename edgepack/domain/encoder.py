@@ -14,6 +14,10 @@ TOKENIZER_KEY = "edgepack.tokenizer"
 """The metadata key of its tokenizer.json: the file is whole without another."""
 TOKEN_TABLE = "token_embd.weight"  # noqa: S105 - no secret
 """The initializer with a row for every token; what is no row of it must not be asked for."""
+HEAD_KEY = "edgepack.head"
+"""The metadata key of what a head was fitted on, where one was: for people."""
+LOGITS = "logits"
+"""The output of what gives classes."""
 BLOCK = 32
 """Weights that share a scale, where they have 8 bits; activations do too. The farthest of 200 texts
 came to a cosine of 0.9971 with full precision by 64, 0.9983 by 32 (all-MiniLM-L6-v2)."""

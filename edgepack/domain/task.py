@@ -90,7 +90,7 @@ class Targets:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Task:
-    """A task, whole; `shown` stand in every prompt, `held_out` are asked."""
+    """A task, whole; `shown` stand in every prompt, `train` in none, `held_out` are asked."""
 
     name: str
     title: str
@@ -103,13 +103,22 @@ class Task:
     shown: tuple[Example, ...]
     held_out: tuple[Example, ...]
     targets: Targets
+    train: tuple[Example, ...] = ()
+    """What encoders learn from beside what is shown."""
 
     @property
     def digest(self) -> str:
         """The sha256 over all that an answer depends on, the one example apart."""
         said = [self.prompt.user, self.prompt.system, type(self.form).__name__, asdict(self.form), self.max_tokens]
         shown = [[dict(example.fields), example.answer] for example in self.shown]
-        return sha256(json.dumps([said, shown], sort_keys=True).encode()).hexdigest()
+        train = [[dict(example.fields), example.answer] for example in self.train]
+        whole = [said, shown, train] if train else [said, shown]
+        return sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
+
+    @property
+    def taught(self) -> tuple[Example, ...]:
+        """All that an encoder may learn from; none of it is asked."""
+        return (*self.train, *self.shown)
 
     def asks(self, example: Example) -> str:
         """The user's words of one example."""

@@ -46,11 +46,12 @@ def parse_task(table: Mapping[str, object], *, name: str, files: Mapping[str, st
     form = _form(answer, files)
     metric = top.choice("metric", Metric)
     _refuse_misjudging(top, metric, form)
-    shown, held_out = _examples(top.table("examples"), prompt, form, files)
+    rows = top.table("examples")
+    shown, held_out, train = _examples(rows, prompt, form, files)
     task = Task(
         name=name, title=top.text("title"), kind=kind, level=_level(top, kind), prompt=prompt, form=form,
         max_tokens=answer.whole("max_tokens", least=1, default=_USUAL_TOKENS), metric=metric, shown=shown,
-        held_out=held_out, targets=_targets(top.table_or_none("targets")),
+        held_out=held_out, targets=_targets(top.table_or_none("targets")), train=train,
     )  # fmt: skip
     answer.finish()
     top.finish()
@@ -62,7 +63,7 @@ def files_of(table: Mapping[str, object], *, name: str) -> tuple[str, ...]:
     top = Table(table, subject=f"task {name}", hint=HINT)
     answer, examples = top.table_or_none("answer"), top.table_or_none("examples")
     found = [answer.text_or_none(key) for key in ("schema_file", "grammar_file")] if answer else []
-    found += [examples.text_or_none("file")] if examples else []
+    found += [examples.text_or_none(key) for key in ("file", "train")] if examples else []
     return tuple(path for path in found if path)
 
 
@@ -134,15 +135,17 @@ def _judges_of(form: Form) -> str:
 
 def _examples(
     table: Table, prompt: Prompt, form: Form, files: Mapping[str, str]
-) -> tuple[tuple[Example, ...], tuple[Example, ...]]:
-    file = table.text("file")
+) -> tuple[tuple[Example, ...], tuple[Example, ...], tuple[Example, ...]]:
+    """Those shown, those asked, and those to learn from."""
+    file, train = table.text("file"), table.text_or_none("train")
     answer = table.text_or_none("answer") or _ANSWER
     shown = table.whole("shown", default=0)
     found = tuple(_rows(files[file], file, answer, prompt, form))
     if len(found) <= shown:
         table.fail("shown", f"shows {shown} of {len(found)} examples, which leaves none to ask")
     table.finish()
-    return found[:shown], found[shown:]
+    taught = tuple(_rows(files[train], train, answer, prompt, form)) if train else ()
+    return found[:shown], found[shown:], taught
 
 
 def _rows(text: str, file: str, answer: str, prompt: Prompt, form: Form) -> Iterator[Example]:
@@ -259,8 +262,9 @@ class _Found:
 def _find_in_examples(found: _Found, table: Table, prompt: Prompt, form: Form, files: Mapping[str, str]) -> None:
     before = len(found.mistakes)
     file, key = found.of(lambda: table.text("file")), found.of(lambda: table.text_or_none("answer"))
-    needed = fields_of(prompt.user)
-    for place, line in _lines(files[file], file) if file else ():
-        found.of(partial(_example, line, place, key or _ANSWER, needed, form))
+    needed, train = fields_of(prompt.user), found.of(lambda: table.text_or_none("train"))
+    for name in (file, train):
+        for place, line in _lines(files[name], name) if name else ():
+            found.of(partial(_example, line, place, key or _ANSWER, needed, form))
     if len(found.mistakes) == before:
         found.of(lambda: _examples(table, prompt, form, files))

@@ -17,7 +17,7 @@ _SCALE = 20.0
 def nearest_each(embed_each: EmbedEach, task: Task, texts: Sequence[str]) -> Iterator[Answered]:
     """The label nearest to each text, by cosine.
 
-    A label lies where the examples shown of it lie in the middle; one without any, where its name does. Raises what
+    A label lies where the examples taught of it lie in the middle; one without any, where its name does. Raises what
     `embed_each` raises.
     """
     assert isinstance(task.form, Labels), "only labels are near to a text"
@@ -38,7 +38,7 @@ def nearest_each(embed_each: EmbedEach, task: Task, texts: Sequence[str]) -> Ite
 
 def _places(embed_each: EmbedEach, task: Task, labels: Sequence[str]) -> npt.NDArray[np.float32]:
     """Each label's vector, of length 1: (labels, width)."""
-    said = [[task.words(one) for one in task.shown if one.answer == label] or [_words(label)] for label in labels]
+    said = [[task.words(one) for one in task.taught if one.answer == label] or [_words(label)] for label in labels]
     vectors = stacked(embed_each, [text for texts in said for text in texts])
     ends = np.cumsum([len(texts) for texts in said])[:-1]
     places = np.stack([part.mean(axis=0) for part in np.split(vectors, ends)])

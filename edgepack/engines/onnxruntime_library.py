@@ -45,9 +45,14 @@ def runtime() -> Runtime:
     )  # fmt: skip
 
 
+def describe(path: Path) -> EncoderDescription:
+    """What an encoder's file says of itself; raises BadInputError for one that `edgepack convert` did not make."""
+    return checked(path, _read(path))[0]
+
+
 def identify(weights: Path, *, memo: Path | None = None, advance: Callable[[int], None] | None = None) -> Weights:
     """An encoder's file, by its metadata and sha256; `memo` and `advance` as in `sha256_of`."""
-    said, _ = checked(weights, _read(weights))
+    said = describe(weights)
     return Weights(
         path=weights, sha256=sha256_of(weights, memo=memo, advance=advance), size=weights.stat().st_size,
         name=said.name, architecture=said.architecture, quant=said.quant, parameters=said.parameters,

@@ -199,6 +199,39 @@ def test_an_encoder_becomes_onnx(tmp_path: Path, vocabularies: Path, capsys: pyt
     assert outs[0].read_bytes() == outs[1].read_bytes()
 
 
+def test_a_task_s_examples_become_a_head(
+    tmp_path: Path, vocabularies: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Which then is asked the task; nothing lies beside it."""
+    (recipe,) = (recipe for recipe in RECIPES if recipe.name == "MiniLM-seeded")
+    checkpoint = make_checkpoint(recipe, tmp_path / "checkpoint", vocabularies)
+    out = tmp_path / "out" / "x.onnx"
+    out.parent.mkdir()
+    words = ["convert", str(checkpoint), "--to", "onnx", "--head-from", "sentiment", "--shots", "1", "--json"]
+    assert run([*words, "--out", str(out)]) == ExitCode.DONE
+    values = json.loads(capsys.readouterr().out)
+    jsonschema.validate(values, SCHEMA)
+    assert (values["gives"], values["labels"]) == ("classes", ["positive", "negative", "neutral"])
+    assert [path.name for path in out.parent.iterdir()] == ["x.onnx"]
+    assert run(["eval", str(out), "--task", "sentiment", "--json"]) == ExitCode.DONE
+    evaluation = json.loads(capsys.readouterr().out)["evaluation"]
+    assert {answer["text"] for answer in evaluation["answers"]} <= {"positive", "negative", "neutral"}
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--shots", "8", "--to", "onnx"], "--shots: of which task?"),
+        (["--head-from", "sentiment", "--quant", "Q8_0"], "--head-from: a GGUF takes no head"),
+    ],
+)
+def test_a_head_is_a_task_s_and_an_encoder_s(
+    words: list[str], said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["convert", "demo-1m", "--out", str(tmp_path / "x.onnx"), *words]) == ExitCode.USAGE
+    assert said in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

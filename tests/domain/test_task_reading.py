@@ -8,7 +8,7 @@ import pytest
 from edgepack.domain.errors import BadInputError
 from edgepack.domain.needs import TaskKind
 from edgepack.domain.task import JsonSchema, Labels, Metric, Task, fields_of
-from edgepack.domain.task_reading import files_of, parse_task
+from edgepack.domain.task_reading import files_of, mistakes_of, parse_task
 
 ROWS = '{"text": "good", "answer": "yes"}\n\n{"text": "bad", "answer": "no"}\n{"text": "so so", "answer": "no"}\n'
 
@@ -58,6 +58,22 @@ def test_the_digest_tells_what_answers_depend_on() -> None:
     assert read(table(prompt={"user": "{text}!"})).digest != digest
     assert read(table(answer={"labels": ["no", "yes"]})).digest != digest
     assert read(table(), ROWS.replace("good", "fine")).digest != digest
+
+
+def test_examples_to_learn_from_are_read_beside_those_asked() -> None:
+    """They are neither shown nor asked, they change what an encoder answers, and their mistakes are found too."""
+    values = table(examples={"file": "rows.jsonl", "shown": 1, "train": "more.jsonl"})
+    assert files_of(values, name="pleased") == ("rows.jsonl", "more.jsonl")
+    more = '{"text": "fine", "answer": "yes"}\n{"text": "dull", "answer": "no"}\n'
+    task = parse_task(values, name="pleased", files={"rows.jsonl": ROWS, "more.jsonl": more})
+    assert [example.fields["text"] for example in task.taught] == ["fine", "dull", "good"]
+    assert (len(task.shown), len(task.held_out)) == (1, 2)
+    assert task.digest != read(table()).digest
+    bad = {"rows.jsonl": ROWS, "more.jsonl": more + '{"text": "x", "answer": "maybe"}\n'}
+    with pytest.raises(BadInputError, match=r"more\.jsonl:3: answer: 'maybe' is none of the task's labels"):
+        parse_task(values, name="pleased", files=bad)
+    (mistake,) = mistakes_of(values, name="pleased", files=bad)
+    assert "more.jsonl:3" in mistake.what
 
 
 def test_files_are_those_that_the_task_names() -> None:

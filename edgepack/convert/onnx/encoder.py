@@ -16,6 +16,7 @@ from edgepack.convert.tensors import Source, match, stored_tensors
 from edgepack.domain.encoder import (
     DESCRIPTION_KEY,
     IDS,
+    LOGITS,
     MASK,
     TOKENIZER_KEY,
     TYPES,
@@ -92,7 +93,7 @@ def _graph(conversion: EncoderConversion, quant: OnnxQuant) -> Parts:
         case Gives.VECTOR:
             parts.graph.add_output(given, "sentence_embedding", ["texts", blocks.hidden(config)])
         case Gives.CLASSES:
-            parts.graph.add_output(given, "logits", ["texts", len(labels_of(config))])
+            parts.graph.add_output(given, LOGITS, ["texts", len(labels_of(config))])
         case Gives.TOKEN_CLASSES:
-            parts.graph.add_output(given, "logits", ["texts", "tokens", len(labels_of(config))])
+            parts.graph.add_output(given, LOGITS, ["texts", "tokens", len(labels_of(config))])
     return parts
