@@ -1,5 +1,6 @@
 """`edgepack eval`: reads the words, calls the stage, shows how well weights do a task."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from edgepack.domain.errors import UsageError
 if TYPE_CHECKING:
     from edgepack.domain.evaluation import Evaluation, Met
     from edgepack.domain.fidelity import Fidelity
-    from edgepack.domain.metrics import Estimate
+    from edgepack.domain.metrics import Counts, Estimate
     from edgepack.domain.routing import Aim
 
 _Result = tuple[str, dict[str, object], str]
@@ -70,7 +71,8 @@ def command(
 
     Every answer is kept at once: after ^C, or with a larger --limit, the same command asks what is missing.
 
-    An encoder answers with the nearest label.
+    An encoder answers with the nearest label, or, made a classifier, with its best; one that tags words finds
+    entities.
 
     With --against and --text it is compared with other weights of the same model instead: perplexity of both, and
     how far what they expect next is apart, as llama-perplexity has it.
@@ -242,6 +244,8 @@ def _metric(name: str, found: "Estimate") -> tuple[str, str, str]:
 def _classes(evaluation: "Evaluation") -> str:
     labels, rows = evaluation.confusion
     classes = evaluation.classes
+    if not labels:
+        return _kinds(classes)
     few = labels[:_MOST_CLASSES]
     table = aligned(
         ("label", "precision", "recall", "F1", "examples", *(f"→{label}" for label in few)),
@@ -255,6 +259,21 @@ def _classes(evaluation: "Evaluation") -> str:
         right=frozenset(range(1, 5 + len(few))),
     )  # fmt: skip
     return table if len(few) == len(labels) else f"{table}\n… and {len(labels) - len(few)} more labels (--json)"
+
+
+def _kinds(classes: "Mapping[str, Counts]") -> str:
+    """Kinds of entities, and all of them together."""
+    from edgepack.domain.metrics import together
+
+    rows = {**classes, "all": together(list(classes.values()))}
+    return aligned(
+        ("kind", "precision", "recall", "F1", "entities"),
+        [
+            (kind, f"{counts.precision:.1%}", f"{counts.recall:.1%}", f"{counts.f1:.1%}", str(counts.support))
+            for kind, counts in rows.items()
+        ],
+        right=frozenset({1, 2, 3, 4}),
+    )
 
 
 def _costs(evaluation: "Evaluation") -> str:

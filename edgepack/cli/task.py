@@ -9,7 +9,7 @@ from edgepack.cli.options import complete_task, output_of, output_options
 from edgepack.cli.output import Mode, show_error
 from edgepack.cli.tables import aligned, footnoted
 from edgepack.domain.errors import BadInputError
-from edgepack.domain.task import Form, FreeText, Grammar, JsonSchema, Labels, Targets, Task
+from edgepack.domain.task import Entities, Form, FreeText, Grammar, JsonSchema, Labels, Targets, Task
 from edgepack.infra.tasks import load_task, read_task, task_mistakes, task_names
 
 _MIB = 1 << 20
@@ -90,6 +90,8 @@ def _form_data(form: Form) -> dict[str, object]:
     match form:
         case Labels(labels=labels):
             return {"form": "labels", "labels": list(labels)}
+        case Entities(kinds=kinds):
+            return {"form": "entities", "kinds": list(kinds)}
         case JsonSchema(schema=schema):
             return {"form": "schema", "schema": schema}
         case Grammar(gbnf=gbnf):
@@ -124,6 +126,8 @@ def _form_text(form: Form) -> str:
     match form:
         case Labels(labels=labels):
             return f"{len(labels)} labels"
+        case Entities(kinds=kinds):
+            return f"{len(kinds)} kinds of entities"
         case JsonSchema():
             return "JSON"
         case Grammar():
@@ -158,6 +162,8 @@ def _rows(task: Task) -> Iterator[tuple[str, str]]:
     match task.form:
         case Labels(labels=labels):
             yield from _lines("", ", ".join(labels))
+        case Entities(kinds=kinds):
+            yield from _lines("", ", ".join(kinds))
         case JsonSchema(schema=text) | Grammar(gbnf=text):
             yield from _lines("", text.strip())
         case FreeText():

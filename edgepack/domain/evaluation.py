@@ -1,16 +1,17 @@
 """How well weights do a task: answers judged, metrics with intervals, times; it asks no model."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
-from edgepack.domain import metrics
+from edgepack.domain import entities, metrics
 from edgepack.domain.answering import Answered
 from edgepack.domain.measurement import MeasuredWeights, Runtime
 from edgepack.domain.metrics import Counts, Estimate, estimate
-from edgepack.domain.task import Example, FreeText, Grammar, JsonSchema, Labels, Metric, Targets, Task
+from edgepack.domain.task import Entities, Example, FreeText, Grammar, JsonSchema, Labels, Metric, Targets, Task
 
 SCHEMA = "edgepack.evaluation/1"
+_NONE = entities.entities_json(())
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -20,7 +21,7 @@ class Judged:
     example: Example
     answered: Answered
     score: float
-    """1 or 0 where an answer is right or wrong; the field-F1 or ROUGE-L of this answer where that is the metric."""
+    """1 or 0 where an answer is right or wrong; the F1 or ROUGE-L of this answer where that is the metric."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -107,7 +108,9 @@ class Evaluation:
 
     @property
     def classes(self) -> dict[str, Counts]:
-        """Precision and recall of each label; empty where answers are no labels."""
+        """Precision and recall of each label, or kind of entities; empty where answers are neither."""
+        if isinstance(self.task.form, Entities):
+            return entities.by_kind(_pairs(self.judged))
         return metrics.by_class(*_labels(self.judged)) if isinstance(self.task.form, Labels) else {}
 
     @property
@@ -147,11 +150,16 @@ def judged_targets(
 
 
 def judge(task: Task, example: Example, answered: Answered) -> Judged:
-    """Score one answer by the task's metric."""
+    """Score one answer by the task's metric; entities are written in one way first, whoever found them."""
+    if isinstance(task.form, Entities):
+        found = entities.said_entities(answered.text, task.words(example), task.form.kinds)
+        answered = replace(answered, text=entities.entities_json(found))
     wanted, said = example.answer, answered.text
     match task.metric:
         case Metric.FIELD_F1:
             score = metrics.fields(wanted, said).f1
+        case Metric.ENTITY_F1:
+            score = _entity_score(wanted, said)
         case Metric.ROUGE_L:
             score = metrics.rouge_l(wanted, said)
         case Metric.EXACT_MATCH | Metric.ACCURACY | Metric.MACRO_F1:
@@ -168,9 +176,11 @@ def quality_of(metric: Metric, judged: Sequence[Judged]) -> float:
     """A metric's value alone, of answers that were judged by it."""
     match metric:
         case Metric.MACRO_F1:
-            return _macro([(one.example.answer, one.answered.text) for one in judged])
+            return _macro(_pairs(judged))
         case Metric.FIELD_F1:
             return metrics.field_f1([metrics.fields(one.example.answer, one.answered.text) for one in judged])
+        case Metric.ENTITY_F1:
+            return metrics.together([_entity_counts(*pair) for pair in _pairs(judged)]).f1
         case Metric.ROUGE_L | Metric.EXACT_MATCH | Metric.ACCURACY:
             return metrics.mean([one.score for one in judged])
 
@@ -179,6 +189,8 @@ def _also(task: Task) -> tuple[Metric, ...]:
     match task.form:
         case Labels():
             return (Metric.ACCURACY, Metric.MACRO_F1)
+        case Entities():
+            return (Metric.ENTITY_F1, Metric.EXACT_MATCH)
         case JsonSchema():
             return (Metric.EXACT_MATCH, Metric.FIELD_F1)
         case Grammar():
@@ -188,12 +200,14 @@ def _also(task: Task) -> tuple[Metric, ...]:
 
 
 def _estimate(metric: Metric, judged: Sequence[Judged]) -> Estimate:
-    pairs = [(one.example.answer, one.answered.text) for one in judged]
+    pairs = _pairs(judged)
     match metric:
         case Metric.MACRO_F1:
             return estimate(pairs, _macro)
         case Metric.FIELD_F1:
             return estimate([metrics.fields(*pair) for pair in pairs], metrics.field_f1)
+        case Metric.ENTITY_F1:
+            return estimate([_entity_counts(*pair) for pair in pairs], metrics.field_f1)
         case Metric.ROUGE_L:
             return estimate([metrics.rouge_l(*pair) for pair in pairs], metrics.mean)
         case Metric.EXACT_MATCH | Metric.ACCURACY:
@@ -209,7 +223,21 @@ def _columns(pairs: Sequence[tuple[str, str]]) -> tuple[list[str], list[str]]:
 
 
 def _labels(judged: Sequence[Judged]) -> tuple[list[str], list[str]]:
-    return _columns([(one.example.answer, one.answered.text) for one in judged])
+    return _columns(_pairs(judged))
+
+
+def _pairs(judged: Sequence[Judged]) -> list[tuple[str, str]]:
+    """Wanted and said."""
+    return [(one.example.answer, one.answered.text) for one in judged]
+
+
+def _entity_counts(wanted: str, said: str) -> Counts:
+    return metrics.together(list(entities.by_kind([(wanted, said)]).values()))
+
+
+def _entity_score(wanted: str, said: str) -> float:
+    """Of a text without entities it is right to find none."""
+    return float(wanted == said) if wanted == _NONE else _entity_counts(wanted, said).f1
 
 
 def times_of(seconds: Sequence[float]) -> Times:

@@ -100,7 +100,7 @@ def fields(wanted: str, said: str) -> Counts:
 
 
 def field_f1(all_counts: Sequence[Counts]) -> float:
-    """F1 over the fields of all answers together."""
+    """F1 over the fields, or entities, of all answers together."""
     return together(all_counts).f1
 
 

@@ -7,6 +7,7 @@ from enum import StrEnum
 from hashlib import sha256
 from string import Formatter
 
+from edgepack.domain.entities import as_texts, schema_of
 from edgepack.domain.needs import TaskKind
 
 
@@ -21,6 +22,8 @@ class Metric(StrEnum):
     """Share of the answers that are right as a whole."""
     FIELD_F1 = "field-f1"
     """Of all fields of all answers, what precision and recall make."""
+    ENTITY_F1 = "entity-f1"
+    """Of all entities of all texts, what precision and recall make."""
     ROUGE_L = "rouge-l"
     """The longest common run of words, with gaps, between answer and reference."""
 
@@ -30,6 +33,18 @@ class Labels:
     """One of a closed set, each scored; nothing is sampled."""
 
     labels: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Entities:
+    """The entities of a text, each a span of one of these kinds."""
+
+    kinds: tuple[str, ...]
+
+    @property
+    def schema(self) -> str:
+        """Of the JSON that a model writes which has no tags for the text's words."""
+        return schema_of(self.kinds)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,7 +66,7 @@ class FreeText:
     """Whatever the model writes."""
 
 
-Form = Labels | JsonSchema | Grammar | FreeText
+Form = Labels | Entities | JsonSchema | Grammar | FreeText
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,7 +84,7 @@ class Example:
 
     fields: Mapping[str, str]
     answer: str
-    """A label, a text, or JSON without spaces."""
+    """A label, a text, or JSON without spaces; entities as `entities_json` writes them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -132,8 +147,11 @@ class Task:
     def turns(self, example: Example) -> list[tuple[str, str]]:
         """Role and words of all that is said before the answer: the system text, the shown examples, the question."""
         system = [("system", self.prompt.system)] if self.prompt.system else []
-        shown = [turn for one in self.shown for turn in (("user", self.asks(one)), ("assistant", one.answer))]
+        shown = [turn for one in self.shown for turn in (("user", self.asks(one)), ("assistant", self._says(one)))]
         return [*system, *shown, ("user", self.asks(example))]
+
+    def _says(self, example: Example) -> str:
+        return as_texts(example.answer, self.form.kinds) if isinstance(self.form, Entities) else example.answer
 
     @property
     def as_served(self) -> "Task":
@@ -149,7 +167,8 @@ class Task:
 FORMS_OF: Mapping[Metric, tuple[type[Form], ...]] = {
     Metric.ACCURACY: (Labels,),
     Metric.MACRO_F1: (Labels,),
-    Metric.EXACT_MATCH: (Labels, JsonSchema, Grammar, FreeText),
+    Metric.EXACT_MATCH: (Labels, Entities, JsonSchema, Grammar, FreeText),
+    Metric.ENTITY_F1: (Entities,),
     Metric.FIELD_F1: (JsonSchema, Grammar),
     Metric.ROUGE_L: (FreeText, Grammar),
 }

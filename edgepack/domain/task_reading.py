@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import NoReturn, TypeVar
 
+from edgepack.domain.entities import entities_json, read_entities
 from edgepack.domain.errors import BadInputError
 from edgepack.domain.needs import TaskKind, usual_needs
 from edgepack.domain.reading import Table
 from edgepack.domain.task import (
     FORMS_OF,
+    Entities,
     Example,
     Form,
     FreeText,
@@ -46,6 +48,7 @@ def parse_task(table: Mapping[str, object], *, name: str, files: Mapping[str, st
     form = _form(answer, files)
     metric = top.choice("metric", Metric)
     _refuse_misjudging(top, metric, form)
+    _refuse_texts(top, prompt, form)
     rows = top.table("examples")
     shown, held_out, train = _examples(rows, prompt, form, files)
     task = Task(
@@ -88,13 +91,15 @@ def _prompt(table: Table) -> Prompt:
 
 
 def _form(table: Table, files: Mapping[str, str]) -> Form:
-    keys = ("labels", "schema", "schema_file", "grammar", "grammar_file")
+    keys = ("labels", "entities", "schema", "schema_file", "grammar", "grammar_file")
     given = [key for key in keys if table.has(key)]
     if len(given) > 1:
         table.fail(given[1], f"beside {given[0]}: an answer has one form")
     match given:
         case ["labels"]:
             return Labels(labels=_labels(table))
+        case ["entities"]:
+            return Entities(kinds=_kinds(table))
         case ["schema" | "schema_file" as key]:
             return JsonSchema(schema=_schema(table, key, _text(table, key, files)))
         case ["grammar" | "grammar_file" as key]:
@@ -107,6 +112,13 @@ def _labels(table: Table) -> tuple[str, ...]:
     if not 2 <= len(labels) <= _MOST_LABELS or len(set(labels)) < len(labels):
         table.fail("labels", f"expected 2 to {_MOST_LABELS} different labels, got {len(set(labels))}")
     return labels
+
+
+def _kinds(table: Table) -> tuple[str, ...]:
+    kinds = table.texts("entities")
+    if not kinds or len(set(kinds)) < len(kinds):
+        table.fail("entities", f"expected different kinds, one at least, got {len(set(kinds))}")
+    return kinds
 
 
 def _text(table: Table, key: str, files: Mapping[str, str]) -> str:
@@ -127,6 +139,12 @@ def _schema(table: Table, key: str, text: str) -> str:
 def _refuse_misjudging(top: Table, metric: Metric, form: Form) -> None:
     if not isinstance(form, FORMS_OF[metric]):
         top.fail("metric", f"{metric} does not judge answers of this form; {_judges_of(form)} would")
+
+
+def _refuse_texts(top: Table, prompt: Prompt, form: Form) -> None:
+    names = fields_of(prompt.user)
+    if isinstance(form, Entities) and len(names) > 1:
+        top.fail("prompt.user", f"expected one {{field}}, the text that entities are found in, got {len(names)}")
 
 
 def _judges_of(form: Form) -> str:
@@ -173,7 +191,21 @@ def _example(line: str, place: str, answer: str, needed: frozenset[str], form: F
             _wrong(place, f"{name}: expected string, which the prompt's {{{name}}} asks for")
     if answer not in row:
         _wrong(place, f"{answer}: the right answer is missing")
-    return Example(fields={name: row[name] for name in needed}, answer=_answer(row[answer], place, answer, form))
+    fields = {name: row[name] for name in needed}
+    if isinstance(form, Entities):
+        return Example(fields=fields, answer=_entities(row[answer], "".join(fields.values()), place, answer, form))
+    return Example(fields=fields, answer=_answer(row[answer], place, answer, form))
+
+
+def _entities(value: object, text: str, place: str, key: str, form: Entities) -> str:
+    """In one way, whichever way they are given in."""
+    try:
+        found = read_entities(value, text, form.kinds)
+    except ValueError as error:
+        _wrong(place, f"{key}: {error}")
+    if missing := [one.text for one in found if one.start is None]:
+        _wrong(place, f"{key}: {missing[0]!r} does not stand in the text, or not so often")
+    return entities_json(found)
 
 
 def _answer(value: object, place: str, key: str, form: Form) -> str:
@@ -233,6 +265,8 @@ def mistakes_of(table: Mapping[str, object], *, name: str, files: Mapping[str, s
     metric = found.of(lambda: top.choice("metric", Metric))
     if metric and form:
         found.of(lambda: _refuse_misjudging(top, metric, form))
+    if prompt and form:
+        found.of(lambda: _refuse_texts(top, prompt, form))
     if answer:
         found.of(lambda: answer.whole("max_tokens", least=1, default=_USUAL_TOKENS))
         found.of(answer.finish)

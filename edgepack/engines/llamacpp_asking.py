@@ -13,7 +13,7 @@ import numpy as np
 
 from edgepack.domain.answering import Answered
 from edgepack.domain.errors import BadInputError
-from edgepack.domain.task import Example, Form, FreeText, Grammar, JsonSchema, Labels, Task
+from edgepack.domain.task import Entities, Example, Form, FreeText, Grammar, JsonSchema, Labels, Task
 from edgepack.engines.llamacpp import piece, prompt_tokens
 from edgepack.engines.llamacpp_chat import ChatMessage, chat_prompt_of, has_chat_template
 from edgepack.engines.llamacpp_grammar import Constraint, Logits, constrained, grammar_of_schema
@@ -67,7 +67,7 @@ def answer_each(
 
 def _gbnf(form: Form) -> str | None:
     match form:
-        case JsonSchema(schema=schema):
+        case JsonSchema(schema=schema) | Entities(schema=schema):
             return grammar_of_schema(schema)
         case Grammar(gbnf=gbnf):
             return gbnf

@@ -97,6 +97,7 @@ METRICS = {
     "macro-f1": "macro-F1",
     "exact-match": "exact match",
     "field-f1": "field-F1",
+    "entity-f1": "entity-F1",
     "rouge-l": "ROUGE-L",
 }
 

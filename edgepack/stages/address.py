@@ -7,7 +7,7 @@ from edgepack.domain.address import Address
 from edgepack.domain.answering import Answered
 from edgepack.domain.evaluation import Judged, judge
 from edgepack.domain.progress import Progress
-from edgepack.domain.task import FreeText, Grammar, JsonSchema, Labels, Task
+from edgepack.domain.task import Entities, FreeText, Grammar, JsonSchema, Labels, Task
 from edgepack.infra.answers import Answers, digest
 from edgepack.infra.chat_api import connected
 
@@ -40,7 +40,7 @@ def _of(known: dict[str, Answered], turns: list[tuple[str, str]]) -> Answered:
 def _form(task: Task) -> dict[str, object]:
     """What a server takes for the form of an answer; a grammar, llama.cpp's alone."""
     match task.form:
-        case JsonSchema(schema=schema):
+        case JsonSchema(schema=schema) | Entities(schema=schema):
             inner = {"name": "answer", "strict": True, "schema": json.loads(schema)}
             return {"response_format": {"type": "json_schema", "json_schema": inner}}
         case Grammar(gbnf=gbnf):

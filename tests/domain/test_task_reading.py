@@ -7,7 +7,7 @@ import pytest
 
 from edgepack.domain.errors import BadInputError
 from edgepack.domain.needs import TaskKind
-from edgepack.domain.task import JsonSchema, Labels, Metric, Task, fields_of
+from edgepack.domain.task import Entities, JsonSchema, Labels, Metric, Task, fields_of
 from edgepack.domain.task_reading import files_of, mistakes_of, parse_task
 
 ROWS = '{"text": "good", "answer": "yes"}\n\n{"text": "bad", "answer": "no"}\n{"text": "so so", "answer": "no"}\n'
@@ -74,6 +74,46 @@ def test_examples_to_learn_from_are_read_beside_those_asked() -> None:
         parse_task(values, name="pleased", files=bad)
     (mistake,) = mistakes_of(values, name="pleased", files=bad)
     assert "more.jsonl:3" in mistake.what
+
+
+def entities(**changed: Any) -> dict[str, Any]:
+    return table(**{
+        "answer": {"entities": ["PER", "LOC"]}, "metric": "entity-f1", "examples": {"file": "rows.jsonl"}, **changed,
+    })  # fmt: skip
+
+
+def test_entities_are_read_by_their_texts_or_their_places() -> None:
+    """Written in one way, so that what is compared is the same."""
+    rows = (
+        '{"text": "Ann is in Oslo", "answer": {"LOC": ["Oslo"], "PER": ["Ann"]}}\n'
+        '{"text": "Ann is in Oslo", "answer": [{"kind": "LOC", "start": 10, "end": 14}, '
+        '{"kind": "PER", "start": 0, "end": 3}]}\n'
+    )
+    task = read(entities(), rows)
+    assert task.form == Entities(kinds=("PER", "LOC"))
+    one, two = task.held_out
+    assert one.answer == two.answer
+    assert one.answer.startswith('[{"kind":"PER","start":0,"end":3,"text":"Ann"}')
+
+
+@pytest.mark.parametrize(
+    ("changed", "answer", "said"),
+    [
+        ({"prompt": {"user": "{text} {more}"}}, "{}", "expected one {field}, the text that entities are found in"),
+        ({"metric": "accuracy"}, "{}", "exact-match or entity-f1 would"),
+        ({"answer": {"entities": ["PER", "PER"]}}, "{}", "expected different kinds"),
+        ({}, '{"PER": ["Bob"]}', "rows.jsonl:1: answer: 'Bob' does not stand in the text, or not so often"),
+        ({}, '{"ORG": ["Ann"]}', "'ORG' is none of the kinds"),
+    ],
+)
+def test_what_is_wrong_with_entities_is_named(changed: dict[str, Any], answer: str, said: str) -> None:
+    """By the reader, and by the check that finds all mistakes."""
+    rows = f'{{"text": "Ann", "more": "", "answer": {answer}}}'
+    with pytest.raises(BadInputError) as caught:
+        read(entities(**changed), rows)
+    assert said in caught.value.what
+    found = mistakes_of(entities(**changed), name="pleased", files={"rows.jsonl": rows})
+    assert any(said in mistake.what for mistake in found)
 
 
 def test_files_are_those_that_the_task_names() -> None:

@@ -54,6 +54,20 @@ def labelled(*, targets: Targets | None = None, level: int = 1) -> Task:
     )  # fmt: skip
 
 
+def test_a_model_that_writes_finds_entities_in_json(demo: Path, tmp_path: Path) -> None:
+    """Whatever this one says, it is of the kinds; texts are shown to it in the form that it shall write."""
+    task = load_task("names")
+    assert task.turns(task.held_out[0])[2] == (
+        "assistant",
+        '{"PER":["Maria Keller"],"LOC":["Oslo","Lisbon"],"ORG":[]}',
+    )
+    found = asked(demo, task, tmp_path, limit=3, force=True)
+    assert set(found.metrics) == {Metric.ENTITY_F1, Metric.EXACT_MATCH}
+    for one in found.judged:
+        assert {entity["kind"] for entity in json.loads(one.answered.text)} <= {"PER", "LOC", "ORG"}
+        assert one.answered.tokens >= 12
+
+
 def test_the_demo_model_understands_most_commands(demo: Path, tmp_path: Path) -> None:
     """Every answer is JSON of the schema; the figures follow from the answers."""
     found = asked(demo, load_task("smart-home-intents"), tmp_path, limit=40)
