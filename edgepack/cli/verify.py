@@ -5,22 +5,26 @@ from pathlib import Path
 import click
 
 from edgepack.cli.options import output_of, output_options
-from edgepack.stages.verify import Verdict, verify
+from edgepack.stages.verify import SignatureState, Verdict, verify
 
 
 @click.command(name="verify")
 @click.argument("bundle", type=click.Path(path_type=Path))
 @click.option("--run/--no-run", "run_model", default=True, help="Let the model answer a prompt, or check bytes only.")
+@click.option(
+    "--key", type=click.Path(path_type=Path, dir_okay=False), metavar="PEM",
+    help="The public key that must have signed it.",
+)  # fmt: skip
 @output_options
 @click.pass_context
-def command(context: click.Context, bundle: Path, run_model: bool) -> None:
+def command(context: click.Context, bundle: Path, run_model: bool, key: Path | None) -> None:
     """Check every byte of BUNDLE, a directory or a .tar, and run its model.
 
-    Exits with 7 where a file is missing, extra or changed or the model does not run, with 4 where BUNDLE is
-    no bundle.
+    Exits with 7 where a file is missing, extra or changed, --key has not signed it or the model does not run, with 4
+    where BUNDLE is no bundle.
     """
     output = output_of(context)
-    verdict = verify(bundle, run_model=run_model, progress=output)
+    verdict = verify(bundle, run_model=run_model, progress=output, key=key)
     output.result("verify", _values(verdict), lambda: _text(verdict))
 
 
@@ -35,6 +39,7 @@ def _values(verdict: Verdict) -> dict[str, object]:
         "bytes": verdict.size,
         "weights": {"path": verdict.manifest.weights.path, "sha256": verdict.manifest.weights.sha256},
         "over_3b": facts.over_3b,
+        "signature": verdict.signature,
         "answer": answer
         and {"prompt": answer.prompt, "text": answer.text, "tokens": answer.tokens, "chat": answer.chat},
     }
@@ -50,6 +55,8 @@ def _text(verdict: Verdict) -> str:
         f"  model     {facts.model.name} {quantization}, {facts.model.parameters / 1e6:,.1f} M parameters, "
         f"for {facts.profile.name}",
     ]
+    if verdict.signature is not SignatureState.ABSENT:
+        lines.append(f"  signature {_SIGNATURE[verdict.signature]}")
     if facts.over_3b:
         lines.append("  note      over 3 billion parameters, allowed by whoever made it")
     if answer is None:
@@ -59,6 +66,7 @@ def _text(verdict: Verdict) -> str:
     return "\n".join(lines)
 
 
+_SIGNATURE = {SignatureState.GOOD: "by this key", SignatureState.UNCHECKED: "there is one, not checked: give --key"}
 _KIND = {"dir": "directory", "tar": "tar"}
 
 

@@ -16,6 +16,8 @@ from edgepack.domain.quant import Quant
 SCHEMA = "edgepack.bundle/1"
 MANIFEST = "manifest.json"
 SUMS = "SHA256SUMS"
+SIGNATURE = "SHA256SUMS.sig"
+"""Where a signature of SHA256SUMS lies; outside the payload, since it says that the payload is right."""
 SBOM = "sbom.cdx.json"
 EVIDENCE = "evidence"
 """The directory outside the payload; its own SHA256SUMS lies in it."""

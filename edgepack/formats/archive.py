@@ -47,7 +47,7 @@ class TarReader:
         self._path = path
         self._file: BinaryIO = path.open("rb")
         try:
-            self.members = self._checked(list(self._scan()))
+            self.top, self.members = self._checked(list(self._scan()))
         except BaseException:
             self._file.close()
             raise
@@ -159,8 +159,8 @@ class TarReader:
             self._fail(f"the path {path!r} is not one a bundle has")
         return Member(path=path, kind=kind, size=size, mode=header.mode, offset=start)
 
-    def _checked(self, members: list[Member]) -> tuple[Member, ...]:
-        """The members below the top directory."""
+    def _checked(self, members: list[Member]) -> tuple[str, tuple[Member, ...]]:
+        """The top directory's name, and the members below it."""
         tops = {member.path.split("/")[0] for member in members}
         if len(tops) != 1 or not is_safe_name(*tops):
             self._not_a_tar("not one top directory with a bundle in it")
@@ -173,7 +173,8 @@ class TarReader:
             seen.add(path)
             if any(parent in files for parent in _parents(path)):
                 self._fail(f"{member.path!r} lies inside a file")
-        return tuple(
+        (top,) = tops
+        return top, tuple(
             Member(path=below, kind=member.kind, size=member.size, mode=member.mode, offset=member.offset)
             for member in members
             if (below := member.path.partition("/")[2])

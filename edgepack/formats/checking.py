@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from edgepack.domain.bundle import EVIDENCE, MANIFEST, SUMS, Manifest
+from edgepack.domain.bundle import EVIDENCE, MANIFEST, SIGNATURE, SUMS, Manifest
 from edgepack.domain.errors import VerificationError
 from edgepack.domain.progress import Bar
 from edgepack.domain.weights import SYNTHETIC_KEY
@@ -60,7 +60,7 @@ def check(reader: BundleReader, bar: Bar) -> Checked:
 def _expected(reader: BundleReader, sums: bytes) -> dict[str, str]:
     """Digests by path, of the payload and of the evidence."""
     expected = parse_sums(sums.decode("utf-8", errors="replace"), subject=SUMS)
-    beyond = sorted(path for path in expected if path == SUMS or path.split("/")[0] == EVIDENCE)
+    beyond = sorted(path for path in expected if path in (SUMS, SIGNATURE) or path.split("/")[0] == EVIDENCE)
     if beyond:
         _complain([f"outside the payload: {path}" for path in beyond])
     if file_in(reader, _SUMS_OF_EVIDENCE):
@@ -72,7 +72,7 @@ def _expected(reader: BundleReader, sums: bytes) -> dict[str, str]:
 
 def _strangers(reader: BundleReader, expected: Mapping[str, str]) -> Iterator[str]:
     """What is there and should not be, then what should be there and is not."""
-    known = expected.keys() | {SUMS, _SUMS_OF_EVIDENCE}
+    known = expected.keys() | {SUMS, SIGNATURE, _SUMS_OF_EVIDENCE}
     directories = {"/".join(path.split("/")[:depth]) for path in known for depth in range(1, path.count("/") + 1)}
     for member in reader.members:
         match member.kind:

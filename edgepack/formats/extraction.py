@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from edgepack.domain.bundle import EVIDENCE, MANIFEST, MANIFEST_LIMIT, SUMS, Manifest
+from edgepack.domain.bundle import EVIDENCE, MANIFEST, MANIFEST_LIMIT, SIGNATURE, SUMS, Manifest
 from edgepack.domain.errors import VerificationError
 from edgepack.domain.progress import Bar
 from edgepack.formats.opening import file_in, is_evidence, read_manifest
@@ -48,7 +48,7 @@ def _refuse_undeclared(reader: BundleReader, manifest: Manifest) -> None:
             raise VerificationError(f"{member.path}: is a {member.kind}", hint=_HINT)
         if member.kind is Kind.DIRECTORY or is_evidence(member.path):
             continue
-        if member.path in (MANIFEST, SUMS):
+        if member.path in (MANIFEST, SUMS, SIGNATURE):
             _refuse_larger(member, MANIFEST_LIMIT)
         elif member.path not in declared:
             raise VerificationError(f"{member.path}: not in the bundle's manifest", hint=_HINT)

@@ -1,6 +1,6 @@
 """Whether a bundle on disk is the one about to be written; weights by size alone, all else byte for byte."""
 
-from edgepack.domain.bundle import EVIDENCE, SUMS
+from edgepack.domain.bundle import EVIDENCE, SIGNATURE, SUMS
 from edgepack.formats.opening import file_in, is_evidence
 from edgepack.formats.payload import Payload, Source
 from edgepack.formats.reader import BundleReader, Kind
@@ -11,7 +11,7 @@ def payload_stands(reader: BundleReader, payload: Payload) -> bool:
     expected = {source.file.path for source in payload.sources}
     there = {
         member.path for member in reader.members if member.kind is not Kind.DIRECTORY and not is_evidence(member.path)
-    }
+    } - {SIGNATURE}  # over the same SHA256SUMS it is as good as it was
     # SHA256SUMS first: it is small, and differs as soon as anything does.
     in_order = sorted(payload.sources, key=lambda source: source.file.path != SUMS)
     return there == expected and all(_stands(reader, source) for source in in_order)

@@ -4,13 +4,14 @@ The headers are written here, not by `tarfile`, so that no Python version change
 POSIX.1-2017 `pax`, "ustar Interchange Format"; long names and sizes of 8 GiB and more in pax records.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from edgepack.domain.errors import BadInputError
 from edgepack.domain.progress import Bar
 from edgepack.formats.payload import DIRECTORY_MODE, WRITTEN_AT, Payload, Source
+from edgepack.formats.reader import BundleReader, Kind
 from edgepack.formats.sums import file_chunks
 
 BLOCK = 512
@@ -41,6 +42,29 @@ def write_tar(payload: Payload, path: Path, bar: Bar) -> None:
             archive.write(_header(f"{top}/{source.file.path}", mode=source.mode, size=source.file.size, kind=b"0"))
             _write_content(archive, source, bar)
             archive.write(bytes(-source.file.size % BLOCK))
+        archive.write(bytes(2 * BLOCK))
+    path.chmod(0o644)
+
+
+def rewrite_tar(reader: BundleReader, path: Path, *, top: str, files: Mapping[str, bytes], bar: Bar) -> None:
+    """Write the members of a checked archive to the new file `path`, with these files after them or in their place.
+
+    The bar hears every byte. Raises OSError as the disk does.
+    """
+    with path.open("xb") as archive:
+        archive.write(_header(f"{top}/", mode=DIRECTORY_MODE, size=0, kind=b"5"))
+        for member in reader.members:
+            if member.kind is Kind.DIRECTORY:
+                archive.write(_header(f"{top}/{member.path}/", mode=DIRECTORY_MODE, size=0, kind=b"5"))
+            elif member.path not in files:
+                archive.write(_header(f"{top}/{member.path}", mode=member.mode, size=member.size, kind=b"0"))
+                for chunk in reader.chunks(member):
+                    archive.write(chunk)
+                    bar.advance(len(chunk))
+                archive.write(bytes(-member.size % BLOCK))
+        for name, content in files.items():
+            archive.write(_header(f"{top}/{name}", mode=0o644, size=len(content), kind=b"0"))
+            archive.write(content + bytes(-len(content) % BLOCK))
         archive.write(bytes(2 * BLOCK))
     path.chmod(0o644)
 

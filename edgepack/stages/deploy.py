@@ -9,7 +9,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from edgepack.domain.bundle import MANIFEST, SUMS, Format, PayloadFile
+from edgepack.domain.bundle import MANIFEST, SIGNATURE, SUMS, Format, PayloadFile
 from edgepack.domain.deployment import Deployment, RolledBack, checked_place
 from edgepack.domain.device import Device
 from edgepack.domain.errors import DeviceError, ExitCode, NoSpaceError, VerificationError
@@ -81,8 +81,9 @@ def roll_back(device: Device, *, place: str | None, progress: Progress) -> Rolle
 
 
 def _payload(reader: BundleReader, checked: Checked) -> tuple[PayloadFile, ...]:
-    """Every file that the device needs: the payload, without the evidence beside it."""
-    heads = [(path, read_small(reader, path)) for path in (MANIFEST, SUMS)]
+    """Every file that the device needs: the payload and its signature, without the evidence beside it."""
+    signed = (SIGNATURE,) if file_in(reader, SIGNATURE) else ()
+    heads = [(path, read_small(reader, path)) for path in (MANIFEST, SUMS, *signed)]
     own = (PayloadFile(path=path, size=len(data), sha256=hashlib.sha256(data).hexdigest()) for path, data in heads)
     return (*own, *checked.manifest.files)
 

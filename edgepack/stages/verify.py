@@ -5,18 +5,30 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from pathlib import Path
 
-from edgepack.domain.bundle import Format, Manifest
+from edgepack.domain.bundle import SIGNATURE, SUMS, Format, Manifest
 from edgepack.domain.errors import BadInputError, VerificationError
 from edgepack.domain.progress import Progress
 from edgepack.formats.checking import check
 from edgepack.formats.extraction import extract_file
-from edgepack.formats.opening import file_in, open_bundle
+from edgepack.formats.opening import file_in, open_bundle, read_small
 from edgepack.formats.partial import partial_directory
 from edgepack.formats.reader import BundleReader
 from edgepack.infra.machine import big_cpus
+from edgepack.infra.signatures import is_signed_by
 from edgepack.infra.store import require_space
+
+
+class SignatureState(StrEnum):
+    """What is known of a bundle's signature."""
+
+    ABSENT = "absent"
+    UNCHECKED = "unchecked"
+    """There is one, and no key to hold it against."""
+    GOOD = "good"
+
 
 _MOST_TOKENS = 48
 """Enough for a sentence; a model that speaks at all speaks within it."""
@@ -44,15 +56,19 @@ class Verdict:
     files: int
     size: int
     answer: Answer | None
+    signature: SignatureState = SignatureState.ABSENT
 
 
-def verify(bundle: Path, *, run_model: bool, progress: Progress) -> Verdict:
-    """Check every byte of a bundle, and let its model answer.
+def verify(bundle: Path, *, run_model: bool, progress: Progress, key: Path | None = None) -> Verdict:
+    """Check every byte of a bundle, that `key` signed it where one is given, and let its model answer.
 
-    Raises VerificationError where anything is not as it says, or the model says nothing; BadInputError where
-    it is no bundle; NoSpaceError where disk (for a tar's weights) or memory do not suffice.
+    `key` is a public Ed25519 key in a PEM file. Raises VerificationError where anything is not as it says, the
+    signature is missing or another key's, or the model says nothing; BadInputError where it is no bundle, or no
+    key; NoSpaceError where disk (for a tar's weights) or memory do not suffice.
     """
     with closing(open_bundle(bundle)) as reader:
+        # Before anything else of it is believed.
+        signature = _signature(reader, key)
         progress.step(f"checking every byte of {bundle}")
         with progress.bar("check", sum(member.size for member in reader.members), "B") as bar:
             checked = check(reader, bar)
@@ -65,7 +81,23 @@ def verify(bundle: Path, *, run_model: bool, progress: Progress) -> Verdict:
     return Verdict(
         path=bundle, manifest=checked.manifest, format=reader.format, payload_digest=checked.payload_digest,
         files=checked.files, size=checked.size, answer=answer,
+        signature=signature,
     )  # fmt: skip
+
+
+def _signature(reader: BundleReader, key: Path | None) -> SignatureState:
+    there = file_in(reader, SIGNATURE)
+    if key is None:
+        return SignatureState.UNCHECKED if there else SignatureState.ABSENT
+    if there is None:
+        hint = "sign it (edgepack sign), or take it from somebody who has"
+        raise VerificationError("the bundle is not signed", hint=hint)
+    if not is_signed_by(key, data=read_small(reader, SUMS), signature=read_small(reader, SIGNATURE)):
+        raise VerificationError(
+            f"{SIGNATURE}: not made by {key}, or not of this {SUMS}",
+            hint="do not use the bundle, unless that is the wrong key",
+        )
+    return SignatureState.GOOD
 
 
 def _ask_large(reader: BundleReader, bundle: Path, manifest: Manifest, progress: Progress) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from edgepack.domain.bundle import SIGNATURE
 from edgepack.domain.deployment import Deployment
 from edgepack.domain.errors import DeviceError, UsageError, VerificationError
 from edgepack.domain.progress import Silent
@@ -71,6 +72,13 @@ def test_the_current_release_runs_from_its_fixed_place(lab: Lab, tmp_path: Path)
     with lab.open() as device:
         done = device.run([str(lab.home / "to" / "current" / "run"), "hello"])
     assert (done.status, done.stdout) == (0, "an answer\n")
+
+
+def test_a_signature_comes_along(lab: Lab, tmp_path: Path) -> None:
+    bundle = make_deployable(tmp_path)
+    (bundle / SIGNATURE).write_bytes(bytes(64))
+    there = deployed(lab, bundle)
+    assert (lab.home / "to" / "releases" / there.release / SIGNATURE).read_bytes() == bytes(64)
 
 
 def test_a_bundle_that_fails_its_self_test_is_never_current(lab: Lab, tmp_path: Path) -> None:
