@@ -9,6 +9,7 @@ import click
 
 from edgepack.cli.adapters import adapter_of, adapter_options
 from edgepack.cli.onnx import head_of, quant_of, refuse_for_onnx, to_onnx
+from edgepack.cli.onnx_decoder import decoder_to_onnx, is_gguf
 from edgepack.cli.options import output_of, output_options
 from edgepack.cli.tuning import tuning_of, tuning_options, types_data
 from edgepack.domain.converter import Converter
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 @click.argument("model")
 @click.option(
     "--to", type=click.Choice([format.value for format in WeightsFormat]), default=WeightsFormat.GGUF.value,
-    help="The file's format; ONNX for encoders (docs/onnx.md).", show_default=True,
+    help="The file's format; ONNX for encoders, and for decoders that are a GGUF (docs/onnx.md).", show_default=True,
 )  # fmt: skip
 @click.option(
     "--quant", type=click.Choice([*(quant.value for quant in Quant), *(quant.value for quant in OnnxQuant)]),
@@ -71,6 +72,9 @@ def command(
     """Make one quantized GGUF from MODEL in one pass, with no file between; or one ONNX file from an encoder."""
     if WeightsFormat(to) is WeightsFormat.ONNX:
         refuse_for_onnx(context)
+        if is_gguf(model):
+            decoder_to_onnx(model, quant, head_from is not None, out, allow_over_3b, output_of(context))
+            return
         precision = quant_of(quant, OnnxQuant, OnnxQuant.Q8)
         head = head_of(head_from, shots, threads)
         to_onnx(model, precision, head, out, offline, allow_over_3b, output_of(context))

@@ -35,7 +35,7 @@ _ATTRIBUTES = {"bits": 8, "block_size": BLOCK}
 
 def checked(path: Path, data: bytes) -> tuple[EncoderDescription, str]:
     """What the file says of itself, and its tokenizer; raises BadInputError for what no conversion here gives."""
-    model = _parsed(path, data)
+    model = parsed(path, data)
     metadata = {entry.key: entry.value for entry in model.metadata_props}
     for key in (DESCRIPTION_KEY, TOKENIZER_KEY):
         if key not in metadata:
@@ -50,7 +50,8 @@ def _bad(path: Path, what: str) -> BadInputError:
     return BadInputError(f"{path}: {what}", hint=HINT)
 
 
-def _parsed(path: Path, data: bytes) -> "ModelProto":
+def parsed(path: Path, data: bytes) -> "ModelProto":
+    """The graph; raises BadInputError for what is none."""
     with onnx_extra():
         import onnx
         from google.protobuf.message import DecodeError

@@ -1,6 +1,6 @@
 """onnxruntime: an encoder's file opened on the CPU, its failures translated; not what is asked of it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,9 +64,9 @@ def open_encoder(path: Path, *, threads: int) -> OpenEncoder:
     """Load an encoder's file; raises BadInputError for one that is not as `edgepack convert` makes them."""
     data = _read(path)
     said, tokenizer = checked(path, data)
-    session = _session(path, data, threads)
-    inputs = frozenset(given.name for given in session.get_inputs())
-    return OpenEncoder(path=path, said=said, session=session, tokenizer=_tokenizer(path, tokenizer), inputs=inputs)
+    made = session(path, data, threads)
+    inputs = frozenset(given.name for given in made.get_inputs())
+    return OpenEncoder(path=path, said=said, session=made, tokenizer=_tokenizer(path, tokenizer), inputs=inputs)
 
 
 def run(encoder: OpenEncoder, encoding: "Encoding") -> npt.NDArray[np.float32]:
@@ -130,14 +130,22 @@ def _read(path: Path) -> bytes:
         ) from error
 
 
-def _session(path: Path, data: bytes, threads: int) -> Any:
+def session(
+    path: Path, data: bytes, threads: int, *, spinning: bool = False, pack: bool = True,
+    beside: "Mapping[str, npt.NDArray[Any]] | None" = None,
+) -> Any:  # fmt: skip
+    """An InferenceSession on checked bytes; `beside` are the initializers that lie in another file, read already."""
     with onnx_extra():
         import onnxruntime
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     options.log_severity_level = _FATAL
     # Threads that wait do not take the CPU from others: on a small device others are there.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.intra_op.allow_spinning", "1" if spinning else "0")
+    options.add_session_config_entry("session.disable_prepacking", "0" if pack else "1")
+    if beside:
+        values = [onnxruntime.OrtValue.ortvalue_from_numpy(array) for array in beside.values()]
+        options.add_external_initializers(list(beside), values)
     with translated(path):
         # From bytes that were checked, so that no other file is ever looked for.
         # Without falling back on another provider, which it would print.

@@ -22,6 +22,9 @@ Array = npt.NDArray[np.float32] | npt.NDArray[np.uint8] | npt.NDArray[np.int64]
 class Graph:
     """Nodes and initializers, in the order in which they were added."""
 
+    operators = OPERATORS
+    """What the engine would run of it."""
+
     def __init__(self) -> None:
         self._nodes: list[Any] = []
         self._tensors: dict[str, Any] = {}
@@ -79,7 +82,7 @@ class Graph:
         """The same with `count` outputs."""
         with onnx_extra():
             from onnx import helper
-        assert kind in OPERATORS, f"{kind}: the engine would refuse it"
+        assert kind in self.operators, f"{kind}: the engine would refuse it"
         name = f"{kind}_{len(self._nodes)}"
         outputs = (name,) if count == 1 else tuple(f"{name}.{number}" for number in range(count))
         self._nodes.append(helper.make_node(kind, inputs, outputs, name=name, domain=domain, **attributes))
