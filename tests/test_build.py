@@ -152,7 +152,7 @@ def test_ready_weights_must_fit_the_profile_too(gguf: Path, tmp_path: Path) -> N
 def test_a_model_that_embeds_is_refused_before_any_work(
     ready: bool, vocabularies: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A bundle's model is asked to write; converting the same model works."""
+    """llama.cpp's model is asked to write; converting the same model works, and onnxruntime runs the checkpoint."""
     model = make_checkpoint(XLM_ROBERTA, tmp_path / "encoder", vocabularies)
     if ready:
         gguf = tmp_path / "encoder.gguf"
@@ -160,8 +160,9 @@ def test_a_model_that_embeds_is_refused_before_any_work(
         model = gguf
     capsys.readouterr()
     out = tmp_path / "bundle"
-    assert run(["build", "--profile", "rpi5", "--model", str(model), "--out", str(out)]) == ExitCode.BAD_INPUT
+    words = ["build", "--profile", "rpi5", "--model", str(model), "--engine", "llamacpp", "--out", str(out)]
+    assert run(words) == ExitCode.BAD_INPUT
     what, hint = capsys.readouterr().err.splitlines()[-2:]
-    assert what.endswith("a model that gives vectors of texts; a bundle's model writes text")
+    assert what.endswith("a model that gives vectors of texts; llama.cpp's bundles write text")
     assert "edgepack convert" in hint
     assert not out.exists()

@@ -25,6 +25,7 @@ from edgepack.cli.tuning import tuning_of, tuning_options, types_data
 from edgepack.domain.bundle import Format
 from edgepack.domain.converter import Converter
 from edgepack.domain.device import parse_device
+from edgepack.domain.engine import Engine
 from edgepack.domain.gates import GateDepth
 from edgepack.domain.native import RuntimeChoice
 from edgepack.domain.tuned import ChosenFlags, parse_chosen
@@ -80,6 +81,14 @@ _MIB = 1 << 20
     "--large", type=click.Path(path_type=Path, exists=True, dir_okay=False), metavar="GGUF",
     help="With --route: the larger model, unless the record names an address.",
 )  # fmt: skip
+@click.option(
+    "--engine", type=click.Choice([engine.value for engine in Engine]),
+    help="What shall run the model; default: onnx for encoders (docs/onnx.md), llamacpp for what writes text.",
+)  # fmt: skip
+@click.option(
+    "--with-wheels", is_flag=True, help="Of an encoder: the Python packages that run it ride in the bundle."
+)
+@click.option("--python", metavar="VERSION", help="The device's Python, as 3.11; default: the profile's.")
 @click.option("--threads", type=click.IntRange(min=1), help="Threads that convert; default: all.")
 @click.option("--offline", is_flag=True, help="Touch no network.")
 @click.option("--dry-run", is_flag=True, help="Plan only: fetch what the plan needs, make nothing.")
@@ -111,6 +120,9 @@ def command(
     checkpoint: str | None,
     routing: Path | None,
     large: Path | None,
+    engine: str | None,
+    with_wheels: bool,
+    python: str | None,
     threads: int | None,
     offline: bool,
     dry_run: bool,
@@ -132,7 +144,8 @@ def command(
     output = output_of(context)
     chosen = choose(profile, said, context_length, allow_over_3b=allow_over_3b, force=force, output=output)
     order = Order(
-        profile=profile, source=chosen.source, quant=chosen.quant,
+        profile=profile, source=chosen.source, quant=chosen.quant, precision=chosen.precision,
+        engine=Engine(engine) if engine else None, wheels=with_wheels, python=python,
         tuning=tuning_of(imatrix, calibration, tensor_types),
         adapter=adapter_of(adapter, merge, adapter_type, Converter(converter)), converter=Converter(converter),
         context=chosen.context, system_prompt=system_prompt, format=Format(form), out=out,
@@ -285,6 +298,8 @@ def _built_text(built: "Built", trials: "Trials | None") -> str:
     ]
     if built.verdict.answer:
         lines.append(f"  it answers    {built.verdict.answer.text.strip()!r} to {built.verdict.answer.prompt!r}")
+    if near := built.verdict.near:
+        lines.append(f"  it gives      {near.texts} known texts, cosine {near.cosine:.5f} at least")
     return "\n".join(lines)
 
 

@@ -10,7 +10,7 @@ from edgepack.cli.output import Output
 from edgepack.cli.tables import aligned
 from edgepack.domain.errors import UsageError
 from edgepack.domain.needs import TaskKind
-from edgepack.domain.quant import Quant
+from edgepack.domain.quant import OnnxQuant, Quant
 
 if TYPE_CHECKING:
     from edgepack.domain.source import Source, Wanted
@@ -53,6 +53,8 @@ class Chosen:
     source: "Source"
     quant: Quant | None
     context: int | None
+    precision: OnnxQuant | None = None
+    """Of an encoder."""
     search: Search | None = None
 
 
@@ -77,11 +79,12 @@ def choose(
     from edgepack.pipeline.picking import pick_models
 
     task, kind = _task_of(said)
-    quants = tuple(map(Quant, said["quants"]))
+    quants = tuple(Quant(quant) for quant in said["quants"] if quant in tuple(Quant))
+    precision = next((OnnxQuant(quant) for quant in said["quants"] if quant in tuple(OnnxQuant)), None)
     if task is None:
         _refuse_several(said)
     if said["models"]:
-        return _named(said["models"], quants, context, task)
+        return replace(_named(said["models"], quants, context, task), precision=precision)
     picked = pick_models(
         profile, kind, policy=load_policy(said["policy"]), quants=quants, context=context,
         allow_over_3b=allow_over_3b, force=force,
@@ -203,8 +206,9 @@ _OPTIONS = (
         help="Without --model: which terms are accepted.",
     ),
     click.option(
-        "--quant", "quants", multiple=True, type=click.Choice([quant.value for quant in Quant]),
-        help="Default: the first that fits; with a task of yours Q4_0, Q4_K_M, Q8_0. Repeatable then.",
+        "--quant", "quants", multiple=True, type=click.Choice([quant.value for quant in (*Quant, *OnnxQuant)]),
+        help="Default: the first that fits; with a task of yours Q4_0, Q4_K_M, Q8_0. Repeatable then. Of encoders: "
+        "q8 or f32.",
     ),
     click.option(
         "--tries", type=click.IntRange(min=1), default=8, show_default=True,

@@ -42,6 +42,7 @@ def _values(verdict: Verdict) -> dict[str, object]:
         "signature": verdict.signature,
         "answer": answer
         and {"prompt": answer.prompt, "text": answer.text, "tokens": answer.tokens, "chat": answer.chat},
+        "near": verdict.near and {"texts": verdict.near.texts, "cosine": verdict.near.cosine},
     }
 
 
@@ -59,7 +60,9 @@ def _text(verdict: Verdict) -> str:
         lines.append(f"  signature {_SIGNATURE[verdict.signature]}")
     if facts.over_3b:
         lines.append("  note      over 3 billion parameters, allowed by whoever made it")
-    if answer is None:
+    if verdict.near:
+        lines.append(f"  encoder   {verdict.near.texts} texts, cosine {verdict.near.cosine:.5f} at least")
+    elif answer is None:
         lines.append("  answer    not asked (--no-run)")
     else:
         lines += [f"  prompt    {answer.prompt}", f"  answer    {_shown(answer.text)}"]

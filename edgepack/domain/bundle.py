@@ -11,7 +11,8 @@ from enum import StrEnum
 from edgepack.domain.address import Address
 from edgepack.domain.confidence import Calibration
 from edgepack.domain.converter import Converter
-from edgepack.domain.quant import Quant
+from edgepack.domain.encoder import Gives
+from edgepack.domain.quant import OnnxQuant, Quant
 
 SCHEMA = "edgepack.bundle/1"
 MANIFEST = "manifest.json"
@@ -22,6 +23,11 @@ SBOM = "sbom.cdx.json"
 EVIDENCE = "evidence"
 """The directory outside the payload; its own SHA256SUMS lies in it."""
 SCRIPTS = ("bench", "run", "selftest")
+ENCODER = "encoder.py"
+"""The program of an encoder's bundle, which its scripts start."""
+TOKENIZER = "model/tokenizer.json"
+WHEELS = "wheels"
+"""The directory of an encoder's Python packages, where the bundle brings them."""
 LICENCES = "LICENSES"
 RUNTIME = "runtime"
 """The directory of the native programs, where the bundle brings any."""
@@ -56,6 +62,8 @@ class RuntimeKind(StrEnum):
     """Nothing is bundled: a llama-server, llama-cli or the Python bindings that the device already has."""
     BUNDLED = "bundled"
     """The programs in runtime/."""
+    PYTHON = "python"
+    """The device's Python with onnxruntime, numpy and tokenizers: its own, or those in wheels/."""
 
 
 class CacheType(StrEnum):
@@ -128,6 +136,31 @@ class BundledAdapter:
     licence: LicenceName
     merged: bool
     """Whether it went into the weights, and so has no file of its own."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WheelPlatform:
+    """What the wheels that a bundle brings are for."""
+
+    python: str
+    """`3.11`."""
+    architecture: str
+    """`aarch64`."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BundledEncoder:
+    """What an encoder gives, and the packages that run it: by name and version."""
+
+    gives: Gives
+    width: int
+    """Numbers that it gives for a text, or for each of its tokens."""
+    vocabulary: int
+    """Tokens that there are."""
+    labels: tuple[str, ...]
+    packages: tuple[tuple[str, str], ...]
+    wheels: WheelPlatform | None = None
+    """None where the device must have the packages."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -264,14 +297,14 @@ class BundleFacts:
     """What the maker knows of a bundle before its files are written.
 
     `name` is the bundle's directory name. `checkpoint` is the sha256 over the checkpoint's files, None when
-    the bundle was made from a ready GGUF. Raises ValueError for a name that cannot be a file name everywhere,
+    the bundle was made from ready weights. Raises ValueError for a name that cannot be a file name everywhere,
     an origin that is a path, and a sample prompt that is not one line.
     """
 
     name: str
     model: BundledModel
     checkpoint: str | None
-    quantization: Quant | None
+    quantization: Quant | OnnxQuant | None
     profile: ProfileRef
     flags: RuntimeFlags
     provenance: Provenance
@@ -282,6 +315,8 @@ class BundleFacts:
     """The programs that the bundle brings; None where the device must have some."""
     route: BundledRoute | None = None
     """None where there is one model."""
+    encoder: BundledEncoder | None = None
+    """None where llama.cpp runs the model."""
     tuned: str | None = None
     """What the flags gained where they were searched for, in one line; None where nobody searched."""
     sample_prompt: str = "Say hello."
@@ -307,6 +342,8 @@ class BundleFacts:
     @property
     def runtime(self) -> RuntimeKind:
         """Where `run` finds what runs the model."""
+        if self.encoder:
+            return RuntimeKind.PYTHON
         return RuntimeKind.BUNDLED if self.native else RuntimeKind.HOST
 
     @property
@@ -340,6 +377,8 @@ class Manifest:
     @property
     def ggufs(self) -> tuple[PayloadFile, ...]:
         """All that llama.cpp loads."""
+        if self.facts.encoder:
+            return ()
         return tuple(file for file in (self.weights, self.adapter, self.large) if file)
 
     @property

@@ -10,6 +10,7 @@ from edgepack.domain.bundle import (
     SCHEMA,
     SUMS,
     BundledAdapter,
+    BundledEncoder,
     BundledModel,
     BundledRoute,
     BundledRuntime,
@@ -24,6 +25,7 @@ from edgepack.domain.bundle import (
     PromptState,
     Provenance,
     RuntimeKind,
+    WheelPlatform,
     is_path,
     is_safe_name,
     is_safe_path,
@@ -31,11 +33,13 @@ from edgepack.domain.bundle import (
 )
 from edgepack.domain.confidence import calibration_values, read_calibration
 from edgepack.domain.converter import Converter
+from edgepack.domain.encoder import Gives
 from edgepack.domain.errors import BadInputError, UsageError
 from edgepack.domain.flags_json import flags_values, read_flags
-from edgepack.domain.quant import Quant
+from edgepack.domain.quant import OnnxQuant, Quant
 from edgepack.domain.reading import Table
 
+_ONNXRUNTIME = "onnxruntime"
 _HINT = "make the bundle again with `edgepack build`, or copy it again from where it was made"
 
 
@@ -51,6 +55,7 @@ def _manifest_values(manifest: Manifest) -> dict[str, object]:
     adapter = {"adapter": _adapter_values(facts.adapter, manifest.adapter)} if facts.adapter else {}
     state = {"state": {"tokens": facts.state.tokens, "commit": facts.state.commit}} if facts.state else {}
     route = {"route": _route_values(facts.route, manifest.large)} if facts.route else {}
+    encoder = {"encoder": _encoder_values(facts.encoder)} if facts.encoder else {}
     native = {"runtime_build": _native_values(facts.native)} if facts.native else {}
     upstream = facts.provenance.converter is not Converter.EDGEPACK
     converter = {"converter": facts.provenance.converter} if upstream else {}
@@ -65,6 +70,7 @@ def _manifest_values(manifest: Manifest) -> dict[str, object]:
         **adapter,
         **state,
         **route,
+        **encoder,
         "profile": {"name": facts.profile.name, "digest": facts.profile.digest},
         "flags": flags_values(facts.flags),
         **({} if facts.tuned is None else {"tuned": facts.tuned}),
@@ -109,6 +115,19 @@ def _route_values(route: BundledRoute, file: PayloadFile | None) -> dict[str, ob
         }
     )
     return {"threshold": route.threshold, "calibration": calibration_values(route.calibration), "large": where}
+
+
+def _encoder_values(encoder: BundledEncoder) -> dict[str, object]:
+    wheels = encoder.wheels
+    return {
+        "engine": _ONNXRUNTIME,
+        "gives": encoder.gives,
+        "width": encoder.width,
+        "vocabulary": encoder.vocabulary,
+        "labels": list(encoder.labels),
+        "packages": dict(encoder.packages),
+        "wheels": wheels and {"python": wheels.python, "architecture": wheels.architecture},
+    }
 
 
 def _adapter_values(adapter: BundledAdapter, file: PayloadFile | None) -> dict[str, object]:
@@ -269,6 +288,7 @@ def _facts(table: Table, adapter: BundledAdapter | None, route: BundledRoute | N
     name = table.text("name")
     if not is_safe_name(name):
         table.fail("name", f"{name!r} is not letters, digits and ._+- only")
+    encoder = _encoder(table.table_or_none("encoder"))
     prompt = table.text("sample_prompt")
     if not prompt.isprintable():
         table.fail("sample_prompt", "expected one line of text")
@@ -276,22 +296,58 @@ def _facts(table: Table, adapter: BundledAdapter | None, route: BundledRoute | N
         name=name,
         model=_model(table.table("model")),
         checkpoint=_digest(table, "checkpoint") if table.text_or_none("checkpoint") else None,
-        quantization=table.choice("quantization", Quant) if table.text_or_none("quantization") else None,
+        quantization=_quantization(table, encoder is not None),
+        encoder=encoder,
         profile=_profile(table.table("profile")),
         flags=read_flags(table.table("flags")),
         provenance=_provenance(table.table("provenance")),
         adapter=adapter,
         state=_state(table.table_or_none("state")),
         plan=_plan(table.table_or_none("plan")),
-        native=_native(table),
+        native=_native(table, python=encoder is not None),
         route=route,
         tuned=_one_line_or_none(table, "tuned"),
         sample_prompt=prompt,
     )
 
 
-def _native(table: Table) -> BundledRuntime | None:
-    bundled = table.choice("runtime", RuntimeKind) is RuntimeKind.BUNDLED
+def _quantization(table: Table, is_onnx: bool) -> Quant | OnnxQuant | None:
+    if is_onnx:
+        return table.choice("quantization", OnnxQuant)
+    return table.choice_or_none("quantization", Quant)
+
+
+def _encoder(table: Table | None) -> BundledEncoder | None:
+    if table is None:
+        return None
+    if table.text("engine") != _ONNXRUNTIME:
+        table.fail("engine", f"expected {_ONNXRUNTIME}")
+    inner = table.table_or_none("wheels")
+    encoder = BundledEncoder(
+        gives=table.choice("gives", Gives),
+        width=table.whole("width", least=1),
+        vocabulary=table.whole("vocabulary", least=1),
+        labels=table.texts("labels"),
+        packages=tuple(table.table("packages").strings().items()),
+        wheels=_wheels(inner) if inner else None,
+    )
+    if len(encoder.labels) != (0 if encoder.gives is Gives.VECTOR else encoder.width):
+        table.fail("labels", f"{len(encoder.labels)} of them for what gives a {encoder.gives}")
+    table.finish()
+    return encoder
+
+
+def _wheels(table: Table) -> WheelPlatform:
+    platform = WheelPlatform(python=table.text("python"), architecture=table.text("architecture"))
+    table.finish()
+    return platform
+
+
+def _native(table: Table, *, python: bool) -> BundledRuntime | None:
+    kind = table.choice("runtime", RuntimeKind)
+    if (kind is RuntimeKind.PYTHON) != python:
+        table.fail("runtime", f"{RuntimeKind.PYTHON} stands exactly where there is an encoder")
+    bundled = kind is RuntimeKind.BUNDLED
     inner = table.table_or_none("runtime_build")
     if bundled != (inner is not None):
         table.fail("runtime_build", "stands exactly where the runtime is bundled")

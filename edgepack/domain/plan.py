@@ -7,14 +7,14 @@ from edgepack.domain.bundle import OVER_3B
 from edgepack.domain.errors import BadInputError, NothingFitsError
 from edgepack.domain.fallback import Fallback
 from edgepack.domain.memory import MemoryPlan
-from edgepack.domain.quant import Quant
+from edgepack.domain.quant import OnnxQuant, Quant
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Candidate:
     """One quantization of the model, and what it would need."""
 
-    quant: Quant | None
+    quant: Quant | OnnxQuant | None
     """None for ready weights of a quantization that edgepack does not know."""
     memory: MemoryPlan
     size: int
@@ -26,6 +26,11 @@ class Candidate:
     def fallbacks(self) -> int:
         """How many they are."""
         return sum(fallback.tensors for fallback in self.fallen)
+
+    @property
+    def gguf_quant(self) -> Quant | None:
+        """Its quantization by llama.cpp's name; None too for what is no GGUF."""
+        return self.quant if isinstance(self.quant, Quant) else None
 
     @property
     def title(self) -> str:

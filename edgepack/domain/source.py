@@ -1,4 +1,4 @@
-"""What a model argument means: the package's demo, a hub repository, a directory, or a GGUF. Opens nothing."""
+"""What a model argument means: the package's demo, a hub repository, a directory, or ready weights. Opens nothing."""
 
 import re
 from collections.abc import Callable
@@ -47,7 +47,14 @@ class GgufSource:
     path: Path
 
 
-Source: TypeAlias = DemoSource | HubSource | DirectorySource | GgufSource
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OnnxSource:
+    """An encoder that is converted already."""
+
+    path: Path
+
+
+Source: TypeAlias = DemoSource | HubSource | DirectorySource | GgufSource | OnnxSource
 
 Wanted: TypeAlias = tuple[str, Source, Quant | None]
 """A model as somebody called it, what that means, and a quantization."""
@@ -61,7 +68,8 @@ _LONGEST_REPOSITORY = 96
 # What git allows in names of branches and tags, and is not mistaken for an option, a path upwards or a query.
 _REVISION = re.compile(r"(?!.*\.\.)[A-Za-z0-9_][A-Za-z0-9_./+-]*(?<![./])")
 _PATH_STARTS = ("/", "./", "../", "~")
-_WAYS = "give a catalogue id, ORGANIZATION/NAME[@REVISION] on the hub, a directory, a .gguf file, or demo"
+_READY = (".gguf", ".onnx")
+_WAYS = "give a catalogue id, ORGANIZATION/NAME[@REVISION] on the hub, a directory, a .gguf or .onnx file, or demo"
 
 
 def is_demo(text: str) -> bool:
@@ -90,8 +98,8 @@ def parse_source(
     path = Path(text)
     if is_directory(path):
         return DirectorySource(path=path)
-    if is_file(path) or text.endswith(".gguf") or text.startswith(_PATH_STARTS):
-        return GgufSource(path=_checked_gguf(path, exists=is_file(path)))
+    if is_file(path) or text.endswith(_READY) or text.startswith(_PATH_STARTS):
+        return _ready(path, exists=is_file(path))
     if len(name) <= _LONGEST_REPOSITORY and _REPOSITORY.fullmatch(name):
         # A repository of the catalogue is spelt as the hub spells it, so that one model is one key.
         repository = catalogue_hub_id(name) or name
@@ -127,15 +135,16 @@ def _checked_revision(revision: str | None) -> str | None:
     return revision
 
 
-def _checked_gguf(path: Path, *, exists: bool) -> Path:
+def _ready(path: Path, *, exists: bool) -> GgufSource | OnnxSource:
+    """Weights, by what their name ends in."""
     if not exists:
         raise BadInputError(f"{path}: no such file or directory", hint=f"check the path, or {_WAYS}")
-    if path.suffix != ".gguf":
+    if path.suffix not in _READY:
         raise BadInputError(
-            f"{path}: a file that is no .gguf",
+            f"{path}: a file that is no .gguf and no .onnx",
             hint="give the directory that holds config.json, the tokenizer and the .safetensors files",
         )
-    return path
+    return OnnxSource(path=path) if path.suffix == ".onnx" else GgufSource(path=path)
 
 
 def _unknown(text: str, near: tuple[str, ...]) -> UsageError:

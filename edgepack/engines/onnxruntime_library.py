@@ -86,8 +86,7 @@ def run(encoder: OpenEncoder, encoding: "Encoding") -> npt.NDArray[np.float32]:
 
 def encoded(encoder: OpenEncoder, text: str, number: int) -> "Encoding":
     """A text's tokens; raises BadInputError for none, for too many, and for those that the model does not have."""
-    with _tokenizing(encoder.path):
-        encoding = encoder.tokenizer.encode(text)
+    encoding = tokenized(encoder, text)
     count, most = len(encoding.ids), encoder.said.context_length
     if not 0 < count <= most:
         raise BadInputError(
@@ -99,6 +98,12 @@ def encoded(encoder: OpenEncoder, text: str, number: int) -> "Encoding":
             f"{encoder.path}: its tokenizer gives token {max(encoding.ids)} of {encoder.said.vocabulary}", hint=HINT
         )
     return encoding
+
+
+def tokenized(encoder: OpenEncoder, text: str) -> "Encoding":
+    """A text's tokens, however many; raises BadInputError where the tokenizer fails."""
+    with _tokenizing(encoder.path):
+        return encoder.tokenizer.encode(text)
 
 
 @contextmanager

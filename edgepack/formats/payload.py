@@ -2,11 +2,12 @@
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from edgepack.domain.bundle import (
     ADAPTER,
+    ENCODER,
     EVIDENCE,
     LARGE,
     LICENCES,
@@ -18,16 +19,19 @@ from edgepack.domain.bundle import (
     STATE,
     SUMS,
     SYSTEM_PROMPT,
+    TOKENIZER,
+    WHEELS,
     BundleFacts,
     Manifest,
     PayloadFile,
     is_safe_path,
 )  # fmt: skip
+from edgepack.domain.golden import GOLDEN_TEXTS, GoldenTexts, texts_json
 from edgepack.domain.manifest import manifest_json
 from edgepack.domain.route_json import route_json
 from edgepack.formats.golden import GOLDEN_TEXT, golden_text
 from edgepack.formats.sbom import sbom_json
-from edgepack.formats.scripts import scripts
+from edgepack.formats.scripts import encoder_program, scripts
 from edgepack.formats.sums import sums_text
 
 WRITTEN_AT = 946684800
@@ -86,6 +90,15 @@ class Payload:
         return self.sources + self.evidence
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EncoderParts:
+    """What an encoder's bundle holds beside its weights; the wheels by file name."""
+
+    tokenizer: str
+    golden: GoldenTexts
+    wheels: Mapping[str, Large] = field(default_factory=dict)
+
+
 def assemble(
     facts: BundleFacts,
     *,
@@ -95,16 +108,19 @@ def assemble(
     state: Large | None = None,
     system_prompt: str = "",
     programs: Mapping[str, Large] | None = None,
+    encoder: EncoderParts | None = None,
     licences: Mapping[str, bytes],
     evidence: Mapping[str, bytes],
 ) -> Payload:
     """Every file of the bundle with its digest.
 
     `adapter` is the one that `facts` name, unless it is merged; `second` the larger model of a route; `state` and
-    `system_prompt` belong together; `programs` go into runtime/. `licences` and `evidence` are bytes by file name.
+    `system_prompt` belong together; `programs` go into runtime/; `encoder` is there where `facts` name one.
+    `licences` and `evidence` are bytes by file name.
     Raises ValueError for names that no bundle can hold.
     """
-    model = weights.source(f"model/{facts.name}.gguf")
+    assert (encoder is None) == (facts.encoder is None), "an encoder's facts and its files belong together"
+    model = weights.source(f"model/{facts.name}.{'onnx' if encoder else 'gguf'}")
     added = adapter.source(ADAPTER) if adapter else None
     larger = second.source(LARGE) if second else None
     draft = Manifest(
@@ -116,10 +132,11 @@ def assemble(
         small[SYSTEM_PROMPT] = system_prompt.encode()
     if facts.route:
         small[ROUTE] = route_json(facts.route).encode()
-    small[GOLDEN_TEXT] = golden_text(facts.sample_prompt).encode()
+    small |= _encoder_texts(encoder) if encoder else {GOLDEN_TEXT: golden_text(facts.sample_prompt).encode()}
     small |= {f"{LICENCES}/{name}": content for name, content in licences.items()}
     small[SBOM] = sbom_json(draft).encode()
     native = [file.source(f"{RUNTIME}/{name}", executable=True) for name, file in (programs or {}).items()]
+    native += [file.source(f"{WHEELS}/{name}") for name, file in (encoder.wheels if encoder else {}).items()]
     kept = state.source(STATE) if state else None
     large = [model, *(source for source in (added, larger, kept) if source), *native]
     listed = sorted([*large, *_sources(small)], key=lambda source: source.file.path)
@@ -132,6 +149,14 @@ def assemble(
         evidence=_evidence(evidence),
         digest=sums.file.sha256,
     )
+
+
+def _encoder_texts(encoder: EncoderParts) -> dict[str, bytes]:
+    return {
+        TOKENIZER: encoder.tokenizer.encode(),
+        GOLDEN_TEXTS: texts_json(encoder.golden).encode(),
+        ENCODER: encoder_program(),
+    }
 
 
 def _evidence(evidence: Mapping[str, bytes]) -> tuple[Source, ...]:

@@ -20,7 +20,9 @@ from edgepack.domain.bundle import (
     Provenance,
 )
 from edgepack.domain.native import ROUTER
-from edgepack.domain.quant import Quant
+from edgepack.domain.quant import OnnxQuant, Quant
+
+_PACKAGE_LICENCES = {"numpy": "BSD-3-Clause", "onnxruntime": "MIT", "tokenizers": "Apache-2.0"}
 
 
 def sbom_json(manifest: Manifest) -> str:
@@ -38,19 +40,37 @@ def sbom_json(manifest: Manifest) -> str:
         components.append(_native(facts.native, facts.provenance.llama_cpp))
     if facts.route:
         components.append(_router(facts.provenance))
+    if facts.encoder and facts.encoder.wheels:
+        components += [_package(name, version) for name, version in facts.encoder.packages]
     refs = [str(component["bom-ref"]) for component in components]
     document = {
         "bomFormat": "CycloneDX",
         "specVersion": "1.6",
         "version": 1,
         "metadata": {
-            "tools": {"components": [_edgepack(facts), _pin(facts.provenance.llama_cpp)]},
+            "tools": {"components": _tools(facts)},
             "component": {"type": "application", "bom-ref": "bundle", "name": facts.name},
         },
         "components": components,
         "dependencies": [{"ref": "bundle", "dependsOn": refs}, *({"ref": ref} for ref in refs)],
     }
     return json.dumps(document, indent=2, sort_keys=True) + "\n"
+
+
+def _tools(facts: BundleFacts) -> list[dict[str, object]]:
+    """What made it; llama.cpp has no part in an encoder."""
+    return [_edgepack(facts), *([] if facts.encoder else [_pin(facts.provenance.llama_cpp)])]
+
+
+def _package(name: str, version: str) -> dict[str, object]:
+    """A package in wheels/."""
+    component: dict[str, object] = {
+        "type": "library", "bom-ref": f"wheel-{name}", "name": name, "version": version,
+        "purl": f"pkg:pypi/{name}@{version}",
+    }  # fmt: skip
+    if name in _PACKAGE_LICENCES:
+        component["licenses"] = [{"license": {"id": _PACKAGE_LICENCES[name]}}]
+    return component
 
 
 def _edgepack(facts: BundleFacts) -> dict[str, object]:
@@ -70,7 +90,9 @@ def _large(large: LargeModel, weights: PayloadFile) -> dict[str, object]:
     return _weights("large", large.model, large.quantization, weights)
 
 
-def _weights(ref: str, model: BundledModel, quantization: Quant | None, weights: PayloadFile) -> dict[str, object]:
+def _weights(
+    ref: str, model: BundledModel, quantization: Quant | OnnxQuant | None, weights: PayloadFile
+) -> dict[str, object]:
     component: dict[str, object] = {
         "type": "machine-learning-model",
         "bom-ref": ref,

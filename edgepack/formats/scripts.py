@@ -1,13 +1,23 @@
-"""run, bench and selftest: POSIX sh made from templates and the manifest's facts; it runs nothing itself."""
+"""run, bench and selftest: POSIX sh made from templates and the manifest's facts; it runs nothing itself.
+
+Those of an encoder's bundle start its encoder.py, which is the same in all of them.
+"""
 
 import re
 from importlib.resources import files
 
-from edgepack.domain.bundle import ROUTE, SCRIPTS, STATE, Manifest
+from edgepack.domain.bundle import ENCODER, ROUTE, SCRIPTS, STATE, Manifest
 from edgepack.domain.flags import bench_fixed_arguments, fixed_arguments, speculation_arguments
 
 GOLDEN_TOLERANCE = "0.1"
 """Nats that a mean log-probability may differ by; docs/bundle.md has what was seen."""
+
+_WORDS = {
+    "run": "what the model gives for texts, a JSON line each: ./run 'some text' …, or a text a line on stdin",
+    "bench": "milliseconds a text on this machine: ./bench, or ./bench --json",
+    "selftest": "check this bundle on this machine: every file, the memory, what the model gives for known texts;\n"
+    "# first, where EDGEPACK_KEY names a public key in a PEM file, that it has signed SHA256SUMS",
+}
 
 
 def scripts(manifest: Manifest) -> dict[str, bytes]:
@@ -16,6 +26,8 @@ def scripts(manifest: Manifest) -> dict[str, bytes]:
     What is filled in is digits and safe names, which need no quotes, and the sample prompt, which gets them.
     """
     facts = manifest.facts
+    if facts.encoder:
+        return {name: _started(facts.name, name) for name in SCRIPTS}
     values = {
         "NAME": facts.name,
         "WEIGHTS": manifest.weights.path,
@@ -42,8 +54,19 @@ def scripts(manifest: Manifest) -> dict[str, bytes]:
     return {name: _filled(_template(name), values).encode() for name in SCRIPTS}
 
 
+def encoder_program() -> bytes:
+    """What runs an encoder on a device that has Python."""
+    return _template(ENCODER).encode()
+
+
+def _started(bundle: str, name: str) -> bytes:
+    check = "\n@SIGNING@\n\n" if name == "selftest" else "\n"
+    text = _template("python").replace("@CHECK@", check)
+    return _filled(text, {"NAME": bundle, "VERB": name, "WORDS": _WORDS[name]}).encode()
+
+
 def _filled(text: str, values: dict[str, str]) -> str:
-    for part in ("prelude", "routing", "serving", "restoring"):
+    for part in ("prelude", "place", "signing", "routing", "serving", "restoring"):
         text = text.replace(f"@{part.upper()}@\n", _template(part))
     # One pass: a value that looks like a place to fill is not filled again.
     return re.sub(r"@([A-Z_]+)@", lambda place: values[place[1]], text)

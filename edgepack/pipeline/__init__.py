@@ -12,19 +12,20 @@ from edgepack.domain.measurement_json import measurement_json, parse_measurement
 from edgepack.domain.native import NativeRuntime, RuntimeChoice
 from edgepack.domain.profile import profile_toml
 from edgepack.domain.progress import Progress
-from edgepack.domain.weights import Weights
+from edgepack.domain.weights import Weights, WeightsFormat
 from edgepack.infra.machine import host_profile
 from edgepack.infra.observations import Observations
 from edgepack.infra.pins import llama_cpp_pin
 from edgepack.infra.store import Store, home
 from edgepack.pipeline.contents import contents_of, evidence_of, state_of
+from edgepack.pipeline.encoding import encoder_contents
 from edgepack.pipeline.gating import gate_evidence
 from edgepack.pipeline.larger import check_small
 from edgepack.pipeline.order import Built, Order, Planned
 from edgepack.pipeline.planning import prepare, weights_of
 from edgepack.stages.adapter import convert_adapter
 from edgepack.stages.bench import bench
-from edgepack.stages.bundle import Bundle, write_bundle
+from edgepack.stages.bundle import Bundle, BundleContents, write_bundle
 from edgepack.stages.convert import Opened
 from edgepack.stages.device_bench import bench_device
 from edgepack.stages.router import router_program
@@ -38,24 +39,40 @@ def build(order: Order, progress: Progress) -> Built:
     """The whole way from an order to a verified bundle; what was done before is only looked up."""
     planned = prepare(order, progress)
     progress.step(f"chosen {planned.plan.chosen.title}: {planned.plan.reason}")
-    runtime = _runtime(planned, order, progress)
     weights = weights_of(planned, order, progress)
+    if weights.format is WeightsFormat.ONNX:
+        return _written(planned, weights, encoder_contents(order, planned, weights, progress), order, progress)
+    runtime = _runtime(planned, order, progress)
     check_small(order, weights)
     if order.flags and order.flags.sha256 != weights.sha256:
         progress.warn("--flags: they were searched for with other weights; what they gain with these nobody saw")
     adapter = _adapter_weights(planned, order, progress)
     gates = gate_evidence(planned, weights, adapter, order, progress)
     measurement = _measured(weights, adapter, planned, runtime, order, progress) if order.measure else None
+    contents = contents_of(
+        order,
+        planned,
+        weights,
+        adapter,
+        state_of(planned, weights, adapter, order, progress),
+        runtime,
+        {**evidence_of(order, weights, adapter, measurement, progress), **gates, **order.evidence},
+    )
+    return _written(planned, weights, contents, order, progress, adapter=adapter, measurement=measurement)
+
+
+def _written(
+    planned: Planned,
+    weights: Weights,
+    contents: BundleContents,
+    order: Order,
+    progress: Progress,
+    *,
+    adapter: AdapterWeights | None = None,
+    measurement: Measurement | None = None,
+) -> Built:
     bundle = write_bundle(
-        contents_of(
-            order,
-            planned,
-            weights,
-            adapter,
-            state_of(planned, weights, adapter, order, progress),
-            runtime,
-            {**evidence_of(order, weights, adapter, measurement, progress), **gates, **order.evidence},
-        ),
+        contents,
         destination=order.out or Path(planned.name + (".tar" if order.format is Format.TAR else "")),
         format=order.format,
         progress=progress,

@@ -53,7 +53,7 @@ def contents_of(
 ) -> BundleContents:
     facts = BundleFacts(
         name=planned.name,
-        model=_model(planned, weights),
+        model=bundled_model(planned, weights),
         checkpoint=planned.material.digest,
         quantization=planned.plan.chosen.quant,
         profile=ProfileRef(
@@ -122,7 +122,8 @@ def state_of(
     )
 
 
-def _model(planned: Planned, weights: Weights) -> BundledModel:
+def bundled_model(planned: Planned, weights: Weights) -> BundledModel:
+    """Which model it is, by the catalogue where it is listed."""
     material = planned.material
     origin = material.origin.removeprefix("hub:")
     listed = load_catalogue().find(origin)

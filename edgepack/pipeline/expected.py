@@ -12,7 +12,7 @@ from edgepack.stages.pick import device_speed
 
 def expected_speed(planned: Planned, *, prompt: int, answer: int) -> SpeedPlan | None:
     """With `prompt` tokens to read and `answer` to write; None where the profile or the weights say too little."""
-    speed, quant, opened = device_speed(planned.profile), planned.plan.chosen.quant, planned.material
+    speed, quant, opened = device_speed(planned.profile), planned.plan.chosen.gguf_quant, planned.material
     if speed is None or quant is None or not isinstance(opened, Opened) or not isinstance(opened.conversion, Outline):
         return None
     outline = opened.conversion

@@ -6,10 +6,11 @@ from typing import assert_never
 
 from edgepack.domain.checkpoint import Checkpoint
 from edgepack.domain.converter import Converter
+from edgepack.domain.engine import Engine
 from edgepack.domain.errors import BadInputError, UsageError
 from edgepack.domain.plan import refuse_over_3b
 from edgepack.domain.progress import Progress
-from edgepack.domain.source import GgufSource, HubSource
+from edgepack.domain.source import GgufSource, HubSource, OnnxSource
 from edgepack.infra.library import load_catalogue
 from edgepack.infra.pins import llama_cpp_pin
 from edgepack.infra.store import Store, home
@@ -21,6 +22,7 @@ from edgepack.stages.convert import (
     open_checkpoint,
     open_full_precision,
 )
+from edgepack.stages.encoder import adopt_encoder, becomes_onnx, open_encoder_checkpoint
 from edgepack.stages.fetch import fetch
 from edgepack.stages.upstream import open_upstream
 
@@ -29,6 +31,16 @@ USUAL_CONTEXT = 4096
 
 def open_material(order: Order, adapter: OpenedAdapter | None, progress: Progress) -> Material:
     _refuse_checkpoint(order)
+    if isinstance(order.source, OnnxSource):
+        made_of = (
+            fetch(order.checkpoint, cache=home() / "hub", progress=progress, offline=order.offline)
+            if order.checkpoint
+            else None
+        )
+        return adopt_encoder(
+            order.source.path, memo=home() / "digests", allow_over_3b=order.allow_over_3b, progress=progress,
+            checkpoint=made_of,
+        )  # fmt: skip
     if isinstance(order.source, GgufSource):
         _refuse_conversion(order.source.path, order)
         memo = home() / "digests"
@@ -37,6 +49,8 @@ def open_material(order: Order, adapter: OpenedAdapter | None, progress: Progres
         # Known to be too large before gigabytes are fetched; the tensors are counted all the same.
         refuse_over_3b(listed.id, listed.parameters, allowed=order.allow_over_3b)
     checkpoint = fetch(order.source, cache=home() / "hub", progress=progress, offline=order.offline)
+    if order.engine is Engine.ONNX or (order.engine is None and becomes_onnx(checkpoint)):
+        return open_encoder_checkpoint(checkpoint, allow_over_3b=order.allow_over_3b)
     match order.converter:
         case Converter.EDGEPACK:
             return _opened(checkpoint, order, adapter)
@@ -71,17 +85,18 @@ def _opened(checkpoint: Checkpoint, order: Order, adapter: OpenedAdapter | None)
 def refuse_embedding(material: Material) -> None:
     if material.embeds:
         raise BadInputError(
-            f"{material.name}: a model that gives vectors of texts; a bundle's model writes text",
-            hint="edgepack convert makes its weights: run these with llama.cpp's embedding API",
+            f"{material.name}: a model that gives vectors of texts; llama.cpp's bundles write text",
+            hint="build from its checkpoint without --engine llamacpp, or make its weights with edgepack convert",
         )
 
 
 def _refuse_checkpoint(order: Order) -> None:
-    if order.checkpoint and not isinstance(order.source, GgufSource):
+    if order.checkpoint and not isinstance(order.source, GgufSource | OnnxSource):
         raise UsageError(
-            "--checkpoint: only ready weights are said to be of one", hint="leave it away, or give a .gguf as --model"
+            "--checkpoint: only ready weights are said to be of one",
+            hint="leave it away, or give a .gguf or .onnx as --model",
         )
-    if isinstance(order.checkpoint, GgufSource):
+    if isinstance(order.checkpoint, GgufSource | OnnxSource):
         raise UsageError(
             f"--checkpoint {order.checkpoint.path}: these are weights",
             hint="give the catalogue id, repository or directory that they were made of",

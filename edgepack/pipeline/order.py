@@ -10,12 +10,13 @@ from edgepack.domain.adapter import AdapterChoice, AdapterWeights
 from edgepack.domain.bundle import Format
 from edgepack.domain.converter import Converter
 from edgepack.domain.device import Device, LocalDevice
+from edgepack.domain.engine import Engine
 from edgepack.domain.gates import GateDepth
 from edgepack.domain.measurement import Measurement
 from edgepack.domain.native import RuntimeChoice
 from edgepack.domain.plan import Plan
 from edgepack.domain.profile import Profile
-from edgepack.domain.quant import Quant
+from edgepack.domain.quant import OnnxQuant, Quant
 from edgepack.domain.routing_json import FoundRoute
 from edgepack.domain.source import Source
 from edgepack.domain.tuned import ChosenFlags
@@ -25,11 +26,12 @@ from edgepack.stages.adapter import OpenedAdapter
 from edgepack.stages.adopt import Adopted
 from edgepack.stages.bundle import Bundle
 from edgepack.stages.convert import Opened
+from edgepack.stages.encoder import EncoderMaterial
 from edgepack.stages.verify import Verdict
 
 HERE = LocalDevice()
 
-Material: TypeAlias = Opened | Adopted
+Material: TypeAlias = Opened | Adopted | EncoderMaterial
 """What a build starts from, read as far as its headers; both give name, origin, terms, candidates and so on."""
 
 
@@ -49,6 +51,14 @@ class Order:
     profile: str
     source: Source
     quant: Quant | None = None
+    engine: Engine | None = None
+    """What shall run it; None: onnxruntime for encoders, llama.cpp for all others."""
+    precision: OnnxQuant | None = None
+    """Of an encoder's weights."""
+    wheels: bool = False
+    """Whether the Python packages that run an encoder ride in its bundle."""
+    python: str | None = None
+    """The device's, `3.11`; None: as the profile says."""
     tuning: Tuning = UNTUNED
     adapter: AdapterChoice | None = None
     converter: Converter = Converter.EDGEPACK

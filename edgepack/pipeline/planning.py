@@ -14,12 +14,14 @@ from edgepack.infra.library import load_profile
 from edgepack.infra.pins import llama_cpp_pin
 from edgepack.infra.store import Store, home
 from edgepack.pipeline.contents import flags_of
+from edgepack.pipeline.encoding import encoder_weights, plan_encoder
 from edgepack.pipeline.larger import beside, plan_large
 from edgepack.pipeline.material import context_of, open_material, refuse_embedding
 from edgepack.pipeline.order import Order, Planned
 from edgepack.stages.adapter import open_adapter
 from edgepack.stages.adopt import Adopted
 from edgepack.stages.convert import Opened, convert, file_stem, warn_of_types
+from edgepack.stages.encoder import AdoptedEncoder, OpenedEncoder
 from edgepack.stages.imatrix import find_matrix
 
 
@@ -29,6 +31,8 @@ def prepare(order: Order, progress: Progress) -> Planned:
     profile = load_profile(order.profile)
     adapter = open_adapter(order.adapter, memo=home() / "digests", progress=progress) if order.adapter else None
     material = open_material(order, adapter, progress)
+    if isinstance(material, OpenedEncoder | AdoptedEncoder):
+        return plan_encoder(order, profile, material)
     refuse_embedding(material)
     context = context_of(order.context, material)
     flags = flags_of(order, profile, context)
@@ -40,7 +44,7 @@ def prepare(order: Order, progress: Progress) -> Planned:
         subject=material.name,
         force=order.force,
     )
-    warn_of_types(plan.chosen.fallen, plan.chosen.size, order.tuning, plan.chosen.quant, progress)
+    warn_of_types(plan.chosen.fallen, plan.chosen.size, order.tuning, plan.chosen.gguf_quant, progress)
     name = file_stem(material.name, *([adapter.name] if adapter else []), plan.chosen.title, profile.name)
     return Planned(
         profile=profile,
@@ -59,7 +63,7 @@ def weights_of(planned: Planned, order: Order, progress: Progress) -> Weights:
         case Adopted(weights=weights):
             return weights
         case Opened() as opened:
-            quant = planned.plan.chosen.quant
+            quant = planned.plan.chosen.gguf_quant
             assert quant is not None, "a checkpoint's candidates are quantizations"
             version, store = llama_cpp_pin().version, Store(home())
             threads = order.workers
@@ -75,6 +79,8 @@ def weights_of(planned: Planned, order: Order, progress: Progress) -> Weights:
             return convert(
                 opened, quant, matrix=matrix, llama_cpp=version, store=store, threads=threads, progress=progress
             )
+        case OpenedEncoder() | AdoptedEncoder() as encoder:
+            return encoder_weights(encoder, planned.plan, progress)
         case _:
             assert_never(planned.material)
 

@@ -9,6 +9,7 @@ from edgepack.domain.bundle import BundleFacts
 from edgepack.domain.memory import Need, buffers
 from edgepack.domain.profile import Profile, profile_toml
 from edgepack.domain.progress import Progress
+from edgepack.domain.quant import Quant
 from edgepack.domain.report import PROMPT, SeenBundle
 from edgepack.domain.speed import SpeedPlan, predicted
 from edgepack.infra.library import HOST, load_catalogue, load_profile, load_sizes, profile_names
@@ -39,7 +40,7 @@ def _with_plan(bundle: SeenBundle) -> SeenBundle:
 
 def _speed(facts: BundleFacts, profile: Profile) -> SpeedPlan | None:
     listed, device = load_catalogue().find(facts.model.origin), device_speed(profile)
-    if listed is None or device is None or facts.quantization is None:
+    if listed is None or device is None or not isinstance(facts.quantization, Quant):
         return None
     sizes = load_sizes()[listed.id]
     kept = buffers(sizes.memory, Need(context=_DEPTH)).kv_cache

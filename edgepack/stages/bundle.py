@@ -10,12 +10,13 @@ from typing import assert_never
 
 from edgepack.domain.bundle import EVIDENCE, LICENCES, BundleFacts, Format, safe_name
 from edgepack.domain.errors import BadInputError, EdgepackError, NoSpaceError, UsageError
+from edgepack.domain.golden import GoldenTexts
 from edgepack.domain.native import NativeRuntime
 from edgepack.domain.progress import Progress
 from edgepack.formats.directory import write_directory
 from edgepack.formats.opening import open_bundle, read_manifest
 from edgepack.formats.partial import one_maker, partial_directory, remove_stale
-from edgepack.formats.payload import WRITTEN_AT, Large, Payload, assemble
+from edgepack.formats.payload import WRITTEN_AT, EncoderParts, Large, Payload, assemble
 from edgepack.formats.reader import BundleReader
 from edgepack.formats.standing import evidence_stands, payload_stands
 from edgepack.formats.tar import tar_size, write_tar
@@ -26,6 +27,15 @@ _MOST_MAKERS = 16
 """Makers of one destination at once."""
 _HEADROOM = 1 << 20
 """Bytes beyond the files themselves: directories and the disk's own books."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EncoderContents:
+    """Its tokenizer.json, the texts that it is tried on, and the packages that run it."""
+
+    tokenizer: str
+    golden: GoldenTexts
+    wheels: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,6 +61,8 @@ class BundleContents:
     runtime: NativeRuntime | None = None
     """The programs that `facts` name."""
     licence_files: tuple[Path, ...] = ()
+    encoder: EncoderContents | None = None
+    """What an encoder has beside its weights."""
     adapter_licence_files: tuple[Path, ...] = ()
     """Their names get `adapter-` before them."""
     evidence: Mapping[str, bytes] = field(default_factory=dict)
@@ -89,6 +101,7 @@ def _assembled(contents: BundleContents, progress: Progress) -> Payload:
         adapter = _large(contents.adapter, None, progress) if contents.adapter else None
         second = _large(contents.large, None, progress) if contents.large else None
         state = _large(contents.state, None, progress) if contents.state else None
+        encoder = _encoder(contents.encoder, progress) if contents.encoder else None
     except OSError as error:
         what = f"{error.filename}: cannot be read: {error.strerror}"
         raise BadInputError(what, hint="check the path and who may read it") from error
@@ -103,6 +116,7 @@ def _assembled(contents: BundleContents, progress: Progress) -> Payload:
             state=state,
             system_prompt=contents.system_prompt,
             programs=_programs(contents.runtime),
+            encoder=encoder,
             licences=licences,
             evidence=contents.evidence,
         )
@@ -113,6 +127,11 @@ def _assembled(contents: BundleContents, progress: Progress) -> Payload:
 def _programs(runtime: NativeRuntime | None) -> dict[str, Large]:
     files = runtime.files if runtime else ()
     return {file.name: Large(path=file.path, size=file.size, sha256=file.sha256) for file in files}
+
+
+def _encoder(encoder: EncoderContents, progress: Progress) -> EncoderParts:
+    wheels = {wheel.name: _large(wheel, None, progress) for wheel in encoder.wheels}
+    return EncoderParts(tokenizer=encoder.tokenizer, golden=encoder.golden, wheels=wheels)
 
 
 def _licence_names(contents: BundleContents) -> Iterator[tuple[str, Path]]:

@@ -13,6 +13,7 @@ from edgepack.domain.source import (
     DirectorySource,
     GgufSource,
     HubSource,
+    OnnxSource,
     Source,
     parse_source,
     with_revision,
@@ -56,9 +57,9 @@ def fetch(source: Source, *, cache: Path, progress: Progress, offline: bool) -> 
         case DirectorySource(path=path):
             origin = f"directory:{path.resolve().name}"
             return _on_disk(path, origin=origin, cache=cache, progress=progress)
-        case GgufSource(path=path):
+        case GgufSource(path=path) | OnnxSource(path=path):
             raise UsageError(
-                f"{path}: a GGUF needs no fetching", hint="give it to edgepack build or edgepack bench as it is"
+                f"{path}: ready weights need no fetching", hint="give it to edgepack build or edgepack bench as it is"
             )
         case _:
             assert_never(source)

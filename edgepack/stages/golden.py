@@ -1,11 +1,17 @@
 """What the model makes of the golden text and says to the sample prompt on this machine, before it is deployed."""
 
+import json
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from importlib.resources import files
 from pathlib import Path
 
+from edgepack.domain.encoder import EncoderDescription
 from edgepack.domain.errors import BadInputError
 from edgepack.domain.gates import Gate, golden_gate
+from edgepack.domain.golden import GoldenOutputs
 from edgepack.domain.progress import Progress
+from edgepack.domain.weights import Weights
 
 _ANSWER_TOKENS = 24
 # Some templates write the date; the answer shall not depend on it.
@@ -39,3 +45,27 @@ def golden_answer(weights: Path, prompt: str, *, adapter: Path | None, threads: 
             asked, chat = prompt, False
         (said,) = generate_each(model, [asked], max_tokens=_ANSWER_TOKENS, threads=threads)
     return golden_gate(prompt, said.text, tokens=said.tokens, chat=chat)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GoldenSeen:
+    """What an encoder gives for the texts that it takes, and what it says of itself."""
+
+    said: EncoderDescription
+    tokenizer: str
+    texts: tuple[str, ...]
+    outputs: GoldenOutputs
+
+
+def golden_outputs(weights: Weights, *, threads: int, progress: Progress) -> GoldenSeen:
+    """Raises BadInputError for an encoder that does not run."""
+    from edgepack.engines.onnxruntime_golden import given_for, tokenizer_of
+    from edgepack.engines.onnxruntime_library import describe, runtime
+
+    progress.step("asking the encoder the golden texts")
+    texts = json.loads(files("edgepack").joinpath("data", "golden-texts.json").read_text(encoding="utf-8"))
+    given, ran = given_for(weights.path, texts, threads=threads), runtime()
+    return GoldenSeen(
+        said=describe(weights.path), tokenizer=tokenizer_of(weights.path), texts=given.texts,
+        outputs=GoldenOutputs(runtime=f"{ran.name} {ran.version}", outputs=given.outputs),
+    )  # fmt: skip

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
-from edgepack.domain.bundle import SIGNATURE, SUMS, Format, Manifest
+from edgepack.domain.bundle import EVIDENCE, SIGNATURE, SUMS, TOKENIZER, Format, Manifest
 from edgepack.domain.errors import BadInputError, VerificationError
+from edgepack.domain.golden import GOLDEN_OUTPUTS, GOLDEN_TEXTS, Nearness, nearness, parse_outputs, parse_texts
 from edgepack.domain.progress import Progress
 from edgepack.formats.checking import check
 from edgepack.formats.extraction import extract_file
@@ -30,6 +31,7 @@ class SignatureState(StrEnum):
     GOOD = "good"
 
 
+_AGAIN = "make the bundle again from its checkpoint"
 _MOST_TOKENS = 48
 """Enough for a sentence; a model that speaks at all speaks within it."""
 
@@ -57,6 +59,8 @@ class Verdict:
     size: int
     answer: Answer | None
     signature: SignatureState = SignatureState.ABSENT
+    near: Nearness | None = None
+    """How near an encoder comes to what it gave where the bundle was built, if it was asked."""
 
 
 def verify(bundle: Path, *, run_model: bool, progress: Progress, key: Path | None = None) -> Verdict:
@@ -72,15 +76,17 @@ def verify(bundle: Path, *, run_model: bool, progress: Progress, key: Path | Non
         progress.step(f"checking every byte of {bundle}")
         with progress.bar("check", sum(member.size for member in reader.members), "B") as bar:
             checked = check(reader, bar)
-        answer = None
-        if run_model:
+        answer = near = None
+        if run_model and checked.manifest.facts.encoder:
+            near = _nearness(reader, bundle, checked.manifest, progress)
+        elif run_model:
             with _loadable(reader, bundle, checked.manifest, progress) as (weights, adapter):
                 progress.step("asking the model")
                 answer = _answer(weights, adapter, checked.manifest)
             _ask_large(reader, bundle, checked.manifest, progress)
     return Verdict(
         path=bundle, manifest=checked.manifest, format=reader.format, payload_digest=checked.payload_digest,
-        files=checked.files, size=checked.size, answer=answer,
+        files=checked.files, size=checked.size, answer=answer, near=near,
         signature=signature,
     )  # fmt: skip
 
@@ -98,6 +104,43 @@ def _signature(reader: BundleReader, key: Path | None) -> SignatureState:
             hint="do not use the bundle, unless that is the wrong key",
         )
     return SignatureState.GOOD
+
+
+def _nearness(reader: BundleReader, bundle: Path, manifest: Manifest, progress: Progress) -> Nearness:
+    """Raises VerificationError for an encoder that does not run here, or gives something else than it did."""
+    from edgepack.engines.onnxruntime_golden import given_for, tokenizer_of
+
+    encoder = manifest.facts.encoder
+    assert encoder is not None, "asked of encoders alone"
+    golden = parse_texts(_read(reader, GOLDEN_TEXTS), subject=GOLDEN_TEXTS)
+    with _loadable(reader, bundle, manifest, progress) as (weights, _):
+        progress.step("asking the encoder")
+        try:
+            given, tokenizer = given_for(weights, golden.texts, threads=_threads(manifest)), tokenizer_of(weights)
+        except BadInputError as error:
+            what = f"{manifest.weights.path}: the model does not run: {error.what}"
+            raise VerificationError(what, hint=_AGAIN) from error
+    member = file_in(reader, TOKENIZER)  # of many languages it is larger than what is read as small
+    if member is None or b"".join(reader.chunks(member)) != tokenizer.encode():
+        raise VerificationError(f"{TOKENIZER}: not the tokenizer of {manifest.weights.path}", hint=_AGAIN)
+    path = f"{EVIDENCE}/{GOLDEN_OUTPUTS}"
+    if file_in(reader, path) is None:
+        progress.warn(f"no {path}: what the model gives is not compared")
+        return Nearness(cosine=1.0, texts=0)
+    near = nearness(encoder.gives, parse_outputs(_read(reader, path), subject=path).outputs, given.outputs)
+    if near.cosine < golden.least_cosine or near.other_labels:
+        what = (
+            f"cosine {near.cosine:.5f} of {golden.least_cosine:g}, {len(near.other_labels)} texts with other labels"
+        )
+        raise VerificationError(
+            f"{manifest.weights.path}: gives something else here than where it was built ({what})",
+            hint="onnxruntime is not right for this CPU, or broken: install another version",
+        )
+    return near
+
+
+def _read(reader: BundleReader, path: str) -> str:
+    return read_small(reader, path).decode("utf-8", errors="replace")
 
 
 def _ask_large(reader: BundleReader, bundle: Path, manifest: Manifest, progress: Progress) -> None:
@@ -145,6 +188,10 @@ def _scratch(bundle: Path) -> Iterator[Path]:
             yield Path(scratch_name)
 
 
+def _threads(manifest: Manifest) -> int:
+    return max(1, min(manifest.facts.flags.threads, len(big_cpus())))
+
+
 def _answer(weights: Path, adapter: Path | None, manifest: Manifest) -> Answer:
     from edgepack.engines.llamacpp import ChatMessage, chat_prompt, generate
 
@@ -153,12 +200,11 @@ def _answer(weights: Path, adapter: Path | None, manifest: Manifest) -> Answer:
         ready, chat = chat_prompt(weights, [ChatMessage(role="user", content=prompt)]), True
     except BadInputError:  # no chat template; a file that cannot be loaded at all fails again below
         ready, chat = prompt, False
-    threads = max(1, min(manifest.facts.flags.threads, len(big_cpus())))
     try:
-        said = generate(weights, ready, adapter=adapter, max_tokens=_MOST_TOKENS, threads=threads)
+        said = generate(weights, ready, adapter=adapter, max_tokens=_MOST_TOKENS, threads=_threads(manifest))
     except BadInputError as error:
         what = f"{manifest.weights.path}: the model does not run: {error.what}"
-        raise VerificationError(what, hint="make the bundle again from its checkpoint") from error
+        raise VerificationError(what, hint=_AGAIN) from error
     if not said.tokens:
         what = f"{manifest.weights.path}: the model says nothing to {prompt!r}"
         raise VerificationError(what, hint="ask it something it knows: give the bundle another sample prompt")

@@ -40,6 +40,11 @@ ENCODERS: tuple[EncoderFamily, ...] = (
 _BY_CLASS = {name: encoder for encoder in ENCODERS for name in encoder.family.classes}
 
 
+def is_encoder(config: Config) -> bool:
+    """Whether a checkpoint's class is one of them."""
+    return config.checkpoint_class in _BY_CLASS
+
+
 def encoder_family_of(config: Config) -> EncoderFamily:
     """The family that a checkpoint's class belongs to; raises BadInputError for one that none converts."""
     name = config.checkpoint_class

@@ -1,0 +1,271 @@
+"""A bundle that holds an encoder: built from a checkpoint or a ready file, verified, and run as on a device."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from edgepack.domain.bundle import Format
+from edgepack.domain.encoder import Gives
+from edgepack.domain.engine import Engine
+from edgepack.domain.errors import BadInputError, NothingFitsError, UsageError, VerificationError
+from edgepack.domain.progress import Silent
+from edgepack.domain.quant import OnnxQuant
+from edgepack.domain.source import DirectorySource, OnnxSource
+from edgepack.pipeline import Built, Order, build, prepare
+from edgepack.stages.fetch import find_source
+from edgepack.stages.verify import verify
+from tests.conftest import ROOT
+from tests.fakes.checkpoints import make_checkpoint
+from tests.fakes.encoders import write_encoder
+from tests.oracle.recipes.encoders import RECIPES
+
+TEXTS = ["dim the kitchen lamp", "déjà vu"]
+
+
+def recipe(name: str) -> Path:
+    (found,) = (one for one in RECIPES if one.name == name)
+    return found
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory, vocabularies: Path) -> Path:
+    place = tmp_path_factory.mktemp("checkpoint") / "MiniLM-seeded"
+    made = make_checkpoint(recipe("MiniLM-seeded"), place, vocabularies)
+    (made / "LICENSE").write_text("Do as you like.\n")
+    return made
+
+
+def order(model: Path, out: Path, **changes: object) -> Order:
+    source = find_source(str(model))
+    return replace(Order(profile="rpi5", source=source, out=out, measure=False), **changes)
+
+
+@pytest.fixture(scope="module")
+def built(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Built:
+    directory = tmp_path_factory.mktemp("built")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EDGEPACK_HOME", str(directory / "home"))
+        return build(order(checkpoint, directory / "out"), Silent())
+
+
+@pytest.fixture(scope="module")
+def classes(tmp_path_factory: pytest.TempPathFactory, vocabularies: Path) -> Built:
+    """A classifier's, from a ready file."""
+    directory = tmp_path_factory.mktemp("classes")
+    found = recipe("xlm-roberta-classes-bf16")
+    weights = write_encoder(found, OnnxQuant.Q8, directory / "classes.onnx", vocabularies)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EDGEPACK_HOME", str(directory / "home"))
+        return build(order(weights, directory / "out"), Silent())
+
+
+def started(
+    bundle: Path, script: str, *words: str, text_in: str | None = None, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """A script of the bundle, as a device starts it."""
+    surroundings = {
+        "PATH": os.environ["PATH"], "EDGEPACK_PYTHON": sys.executable, "EDGEPACK_CACHE": str(bundle.parent / "cache"),
+        **environment,
+    }  # fmt: skip
+    return subprocess.run(
+        [bundle / script, *words], input=text_in, capture_output=True, text=True, env=surroundings, timeout=120
+    )
+
+
+def test_a_bundle_holds_model_tokenizer_program_texts_and_licence(built: Built) -> None:
+    files = {
+        path.relative_to(built.bundle.path).as_posix() for path in built.bundle.path.rglob("*") if path.is_file()
+    }
+    assert files == {
+        "manifest.json", "SHA256SUMS", "bench", "run", "selftest", "encoder.py", "golden/texts.json", "sbom.cdx.json",
+        f"model/{built.planned.name}.onnx", "model/tokenizer.json", "LICENSES/LICENSE", "evidence/SHA256SUMS",
+        "evidence/golden.json",
+    }  # fmt: skip
+
+
+def test_the_manifest_says_engine_versions_and_memory(built: Built) -> None:
+    said = json.loads((built.bundle.path / "manifest.json").read_text())
+    jsonschema.validate(said, json.loads((ROOT / "docs/schemas/manifest.schema.json").read_text()))
+    assert said["runtime"] == "python"
+    assert said["quantization"] == "q8"
+    assert said["encoder"]["engine"] == "onnxruntime"
+    assert set(said["encoder"]["packages"]) == {"numpy", "onnxruntime", "tokenizers"}
+    assert said["plan"]["total_bytes"] > said["sizes"]["weights"]
+
+
+def test_the_same_checkpoint_gives_the_same_payload(built: Built, checkpoint: Path, tmp_path: Path) -> None:
+    """In another store, as a tar, whose encoder is asked too."""
+    again = build(order(checkpoint, tmp_path / "out.tar", format=Format.TAR), Silent())
+    assert again.bundle.payload_digest == built.bundle.payload_digest
+    assert again.verdict.near
+    assert again.verdict.near.texts == 10
+
+
+def test_run_gives_a_vector_of_each_text(built: Built) -> None:
+    """Of arguments or of lines, the same that the engine gives."""
+    from edgepack.engines.onnxruntime_embedding import embed
+
+    done = started(built.bundle.path, "run", *TEXTS)
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [line["text"] for line in lines] == TEXTS
+    vectors = embed(built.weights.path, TEXTS, threads=1)
+    assert [line["vector"] for line in lines] == [pytest.approx(vector.tolist(), abs=2e-6) for vector in vectors]
+    assert started(built.bundle.path, "run", text_in="\n".join([*TEXTS, "", ""])).stdout == done.stdout
+
+
+def test_run_gives_a_label_of_each_text(classes: Built) -> None:
+    assert classes.planned.material.described(OnnxQuant.Q8).gives is Gives.CLASSES
+    (line,) = started(classes.bundle.path, "run", TEXTS[0]).stdout.splitlines()
+    said = json.loads(line)
+    assert said["label"] == max(said["scores"], key=said["scores"].get)
+    assert sum(said["scores"].values()) == pytest.approx(1, abs=1e-5)
+
+
+@pytest.mark.parametrize("name", ["built", "classes"])
+def test_the_self_test_compares_with_what_was_built(name: str, request: pytest.FixtureRequest) -> None:
+    done = started(request.getfixturevalue(name).bundle.path, "selftest")
+    assert done.returncode == 0, done.stderr
+    assert "selftest: all right: 10 texts, cosine 1.00000 at least" in done.stderr
+
+
+def test_bench_tells_milliseconds_a_text(built: Built) -> None:
+    seen = json.loads(started(built.bundle.path, "bench", "--json").stdout)
+    assert seen["texts"] == 10
+    assert len(seen["samples"]) == 5
+    assert seen["ms_per_text"] > 0
+    assert "ms a text" in started(built.bundle.path, "bench").stdout
+
+
+def test_a_ready_file_is_built_as_its_checkpoint(built: Built, checkpoint: Path, tmp_path: Path) -> None:
+    """With --checkpoint name, provenance and licence are its; only memory is planned from the file's own size."""
+    ready = tmp_path / "ready.onnx"
+    ready.write_bytes(built.weights.path.read_bytes())
+    again = build(order(ready, tmp_path / "out", checkpoint=DirectorySource(path=checkpoint)), Silent())
+    first, second = (replace(one.verdict.manifest.facts, plan=None) for one in (built, again))
+    assert first == second
+    assert again.verdict.manifest.licences == ("LICENSES/LICENSE",)
+    alone = prepare(order(ready, tmp_path / "other"), Silent())
+    assert alone.material.origin == "file:ready.onnx"
+    assert isinstance(find_source(str(ready)), OnnxSource)
+
+
+def copied(built: Built, to: Path) -> Path:
+    subprocess.run(["cp", "-a", built.bundle.path, to], check=True)
+    return to
+
+
+def test_a_changed_file_is_refused_before_anything_runs(built: Built, tmp_path: Path) -> None:
+    bundle = copied(built, tmp_path / "bundle")
+    assert started(bundle, "run", "hello").returncode == 0
+    tokenizer = bundle / "model" / "tokenizer.json"
+    tokenizer.write_text(tokenizer.read_text().replace('"hello"', '"hallo"'))
+    for script in ("run", "selftest", "bench"):
+        done = started(bundle, script)
+        assert done.returncode == 7
+        assert "model/tokenizer.json: not the bytes that SHA256SUMS names" in done.stderr
+
+
+def test_other_numbers_than_where_it_was_built_fail(built: Built, tmp_path: Path) -> None:
+    """On the device and here: as with a kernel that is broken."""
+    bundle = copied(built, tmp_path / "bundle")
+    turn_first(bundle)
+    done = started(bundle, "selftest")
+    assert done.returncode == 7
+    assert "gives other numbers here than where it was built: cosine -1.0" in done.stderr
+    with pytest.raises(VerificationError, match="gives something else here than where it was built"):
+        verify(bundle, run_model=True, progress=Silent())
+
+
+def test_another_label_than_where_it_was_built_fails(classes: Built, tmp_path: Path) -> None:
+    bundle = copied(classes, tmp_path / "bundle")
+    turn_first(bundle)
+    assert started(bundle, "selftest").returncode == 7
+    with pytest.raises(VerificationError, match="texts with other labels"):
+        verify(bundle, run_model=True, progress=Silent())
+
+
+def turn_first(bundle: Path) -> None:
+    """What was seen of the first text becomes its opposite."""
+    import hashlib
+
+    path = bundle / "evidence" / "golden.json"
+    seen = json.loads(path.read_text())
+    seen["outputs"][0] = [[-10 * value for value in row] for row in seen["outputs"][0]]
+    path.write_text(json.dumps(seen, sort_keys=True) + "\n")
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    (bundle / "evidence" / "SHA256SUMS").write_text(f"{digest}  golden.json\n")
+
+
+def test_the_self_test_asks_for_the_signature_first(built: Built, tmp_path: Path) -> None:
+    key = tmp_path / "key.pem"
+    key.write_text("no key")
+    done = started(built.bundle.path, "selftest", EDGEPACK_KEY=str(key))
+    assert done.returncode == 7
+    assert "the bundle is not signed" in done.stderr
+
+
+def test_a_python_without_the_packages_is_told_what_to_install(built: Built, tmp_path: Path) -> None:
+    """-S and -E: a Python that has nothing but itself."""
+    bare = tmp_path / "bare"
+    bare.write_text(f'#!/bin/sh\nexec "{sys.executable}" -I -S "$@"\n')
+    bare.chmod(0o755)
+    done = started(built.bundle.path, "run", "hello", EDGEPACK_PYTHON=str(bare))
+    assert done.returncode == 6
+    assert "install: numpy==" in done.stderr
+    missing = started(built.bundle.path, "run", "hello", EDGEPACK_PYTHON="no-python-of-this-name")
+    assert missing.returncode == 6
+    assert len(missing.stderr.splitlines()) == 2
+
+
+@pytest.mark.parametrize("words", [["--loud"], ["a", "b"]])
+def test_what_makes_no_sense_is_a_usage_error(built: Built, words: list[str]) -> None:
+    assert started(built.bundle.path, "bench", *words).returncode == 2
+    assert started(built.bundle.path, "selftest", *words).returncode == 2
+    assert started(built.bundle.path, "run", "hello", EDGEPACK_THREADS="many").returncode == 2
+
+
+def test_a_text_that_is_too_long_is_named(built: Built) -> None:
+    done = started(built.bundle.path, "run", "lamp " * 600)
+    assert done.returncode == 4
+    assert "tokens, and the model takes 1 to 512" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("profile", "why"),
+    [
+        ("rpi4", "no dotprod"),
+        ("rpi3-32bit", "no build for arm"),
+        ("visionfive2", "no build for riscv64"),
+        ("pixel-8", "Android"),
+        ("macbook-m1", "not on macos"),
+    ],
+)
+def test_profiles_rule_onnxruntime_out_with_the_reason(
+    checkpoint: Path, tmp_path: Path, profile: str, why: str
+) -> None:
+    with pytest.raises(NothingFitsError, match=why):
+        prepare(order(checkpoint, tmp_path, profile=profile), Silent())
+
+
+def test_what_only_llama_cpp_has_is_refused(checkpoint: Path, tmp_path: Path) -> None:
+    prompt = tmp_path / "prompt.txt"
+    prompt.write_text("Be brief.")
+    with pytest.raises(UsageError, match="--system-prompt: not for an encoder"):
+        prepare(order(checkpoint, tmp_path, system_prompt=prompt), Silent())
+    with pytest.raises(BadInputError, match="gives vectors of texts"):
+        prepare(order(checkpoint, tmp_path, engine=Engine.LLAMA_CPP), Silent())
+
+
+@pytest.mark.parametrize("script", ["run", "bench", "selftest"])
+def test_shellcheck_has_nothing_to_say(built: Built, script: str) -> None:
+    if not shutil.which("shellcheck"):
+        pytest.skip("no shellcheck here")
+    done = subprocess.run(["shellcheck", built.bundle.path / script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
