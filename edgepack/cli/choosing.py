@@ -8,6 +8,7 @@ import click
 
 from edgepack.cli.output import Output
 from edgepack.cli.tables import aligned
+from edgepack.domain.engine import Engine
 from edgepack.domain.errors import UsageError
 from edgepack.domain.needs import TaskKind
 from edgepack.domain.quant import OnnxQuant, Quant
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from edgepack.domain.task import Task
     from edgepack.domain.trials import Trial, Trials
     from edgepack.pipeline import Order
-    from edgepack.pipeline.trying import Attempt
+    from edgepack.pipeline.attempts import Attempt
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -80,11 +81,11 @@ def choose(
 
     task, kind = _task_of(said)
     quants = tuple(Quant(quant) for quant in said["quants"] if quant in tuple(Quant))
-    precision = next((OnnxQuant(quant) for quant in said["quants"] if quant in tuple(OnnxQuant)), None)
     if task is None:
         _refuse_several(said)
     if said["models"]:
-        return replace(_named(said["models"], quants, context, task), precision=precision)
+        precisions = tuple(OnnxQuant(quant) for quant in said["quants"] if quant in tuple(OnnxQuant))
+        return _named(said["models"], quants, precisions, context, task)
     picked = pick_models(
         profile, kind, policy=load_policy(said["policy"]), quants=quants, context=context,
         allow_over_3b=allow_over_3b, force=force,
@@ -98,7 +99,7 @@ def choose(
 
 def candidates(order: "Order", search: Search, output: Output) -> "tuple[Attempt, ...]":
     """What a search may try, the smallest first."""
-    from edgepack.pipeline.trying import attempts
+    from edgepack.pipeline.attempts import attempts
 
     return attempts(order, search.wanted, output)[: search.most]
 
@@ -113,13 +114,13 @@ def searched(order: "Order", search: Search, output: Output) -> "tuple[Order, Tr
 
 def candidates_data(found: "Sequence[Attempt]") -> list[dict[str, object]]:
     """For --json."""
-    return [{"model": one.title, "quant": one.quant, "size": one.size} for one in found]
+    return [{"model": one.title, "engine": one.engine, "quant": one.quant, "size": one.size} for one in found]
 
 
 def shown_candidates(found: "Sequence[Attempt]") -> str:
     """For people."""
-    rows = [(one.title, one.quant or "as-is", f"{one.size / _MIB:,.1f}") for one in found]
-    table = aligned(("MODEL", "QUANT", "MIB"), rows, right=frozenset({2}))
+    rows = [(one.title, one.engine.value, one.quant or "as-is", f"{one.size / _MIB:,.1f}") for one in found]
+    table = aligned(("MODEL", "ENGINE", "QUANT", "MIB"), rows, right=frozenset({3}))
     return f"would be asked in this order, until one meets every target:\n\n{table}"
 
 
@@ -127,24 +128,26 @@ def shown_trials(trials: "Trials") -> str:
     """The candidates for people, the cheapest first."""
     metric = trials.task.metric.value.upper()
     header = (
-        "", "MODEL", "QUANT", "MIB", metric, "95 % INTERVAL", "FIRST TOKEN", "TOKENS/S", "J/ANSWER", "MEMORY",
+        "", "MODEL", "ENGINE", "QUANT", "MIB", metric, "95 % INTERVAL", "FIRST TOKEN", "TOKENS/S", "J/ANSWER",
+        "MEMORY",
     )  # fmt: skip
     rows = [(trials.role(trial).value, *_row(trial)) for trial in trials.tried]
-    table = aligned(header, rows, right=frozenset({3, 4, 6, 7, 8, 9}))
+    table = aligned(header, rows, right=frozenset({4, 5, 7, 8, 9, 10}))
     return f"{trials.task.title}: {trials.stopped}\n\n{table}"
 
 
 def _row(trial: "Trial") -> tuple[str, ...]:
     candidate, seen = trial.candidate, trial.evaluation
     size, memory = f"{candidate.size / _MIB:,.1f}", f"{candidate.memory / _MIB:,.0f} MiB" if candidate.memory else ""
+    named = (candidate.model, candidate.engine.value, candidate.quant)
     if seen is None:
-        return (candidate.model, candidate.quant, size, "", trial.skipped or "", "", "", "", memory)
+        return (*named, size, "", trial.skipped or "", "", "", "", memory)
     found = seen.quality
     part = f" of {len(seen.judged)}" if trial.skipped else ""
     first = trial.expected.first_token if trial.expected else seen.first_token.p95
-    decode = trial.expected.decode if trial.expected else seen.decode
+    decode = trial.expected.decode if trial.expected and candidate.engine is Engine.LLAMA_CPP else seen.decode
     return (
-        candidate.model, candidate.quant, size, f"{found.value:.1%}", f"{found.low:.1%} to {found.high:.1%}{part}",
+        *named, size, f"{found.value:.1%}", f"{found.low:.1%} to {found.high:.1%}{part}",
         f"{first * 1e3:,.0f} ms", f"{decode:,.1f}" if decode else "",
         f"{trial.joules:.3g}" if trial.joules else "", memory,
     )  # fmt: skip
@@ -172,25 +175,28 @@ def _refuse_several(said: Choosing) -> None:
             )
 
 
-def _named(models: tuple[str, ...], quants: tuple[Quant, ...], context: int | None, task: "Task | None") -> Chosen:
-    from edgepack.pipeline.trying import USUAL_QUANTS
+def _named(
+    models: tuple[str, ...], quants: tuple[Quant, ...], precisions: tuple[OnnxQuant, ...], context: int | None,
+    task: "Task | None",
+) -> Chosen:  # fmt: skip
     from edgepack.stages.fetch import find_source
 
     sources = [(model, find_source(model)) for model in models]
     first = sources[0][1]
-    if task is None:
-        return Chosen(source=first, quant=quants[0] if quants else None, context=context)
-    wanted = tuple((model, source, quant) for model, source in sources for quant in quants or USUAL_QUANTS)
-    return Chosen(
-        source=first, quant=wanted[0][2], context=context, search=Search(task=task, wanted=wanted, most=None)
-    )  # fmt: skip
+    quant, precision = (quants[0] if quants else None), (precisions[0] if precisions else None)
+    search = None
+    if task:
+        asked: tuple[Quant | OnnxQuant | None, ...] = (*quants, *precisions) or (None,)
+        wanted = tuple((model, source, one) for model, source in sources for one in asked)
+        search = Search(task=task, wanted=wanted, most=None)
+    return Chosen(source=first, quant=quant, precision=precision, context=context, search=search)
 
 
 _OPTIONS = (
     click.option(
         "--model", "models", multiple=True, metavar="M",
-        help="A catalogue id, ORGANIZATION/NAME[@REVISION], a directory, a .gguf, or `demo`; default: pick's first, "
-        "or with a task of yours the smallest that does it. Repeatable then.",
+        help="A catalogue id, ORGANIZATION/NAME[@REVISION], a directory, a .gguf or .onnx, or `demo`; default: "
+        "pick's first, or with a task of yours the smallest that does it. Repeatable then.",
     ),
     click.option(
         "--task", metavar="KIND|T", default=TaskKind.CHAT.value, show_default=True,

@@ -75,7 +75,7 @@ def command(
         if is_gguf(model):
             decoder_to_onnx(model, quant, head_from is not None, out, allow_over_3b, output_of(context))
             return
-        precision = quant_of(quant, OnnxQuant, OnnxQuant.Q8)
+        precision = quant_of(quant, OnnxQuant, OnnxQuant.Q8) if quant else None
         head = head_of(head_from, shots, threads)
         to_onnx(model, precision, head, out, offline, allow_over_3b, output_of(context))
         return

@@ -12,23 +12,13 @@ from edgepack.domain.quant import OnnxQuant, Quant
 
 if TYPE_CHECKING:
     from edgepack.cli.output import Output
+    from edgepack.domain.weights import Weights
 
 _Kind = TypeVar("_Kind", Quant, OnnxQuant)
-_TAKEN = frozenset(
-    {
-        "model",
-        "to",
-        "quant",
-        "out",
-        "offline",
-        "allow_over_3b",
-        "json_output",
-        "quiet",
-        "threads",
-        "head_from",
-        "shots",
-    }
-)
+_TAKEN = frozenset({
+    "model", "to", "quant", "out", "offline", "allow_over_3b", "json_output", "quiet", "threads", "head_from",
+    "shots",
+})  # fmt: skip
 _MIB = 1 << 20
 
 
@@ -68,35 +58,54 @@ def head_of(task: str | None, shots: int | None, threads: int | None) -> HeadWan
 
 
 def to_onnx(
-    model: str, quant: OnnxQuant, head: HeadWanted | None, out: Path, offline: bool, allow_over_3b: bool,
+    model: str, quant: OnnxQuant | None, head: HeadWanted | None, out: Path, offline: bool, allow_over_3b: bool,
     output: "Output",
 ) -> None:  # fmt: skip
-    """Convert and show the result."""
+    """Convert and show the result; an encoder that is ONNX already gets a head."""
     if out.is_dir() or not out.absolute().parent.is_dir():
         raise UsageError(f"--out {out}: not a file in a directory that exists", hint="name the .onnx to write")
+    from edgepack.domain.source import OnnxSource
     from edgepack.engines.onnxruntime_library import describe
     from edgepack.formats.partial import partial_directory
     from edgepack.infra.store import home
-    from edgepack.infra.tasks import load_task
     from edgepack.stages.encoder import encoder_to, open_encoder_directory
     from edgepack.stages.fetch import fetch, find_source
-    from edgepack.stages.head import head_to
 
-    task = load_task(head.task) if head else None
-    checkpoint = fetch(find_source(model), cache=home() / "hub", progress=output, offline=offline)
-    conversion = open_encoder_directory(checkpoint.directory, checkpoint.name, allow_over_3b=allow_over_3b)
-    if head and task:
-        with partial_directory(out.absolute()) as directory:
-            encoder = encoder_to(directory / "encoder.onnx", conversion, quant, progress=output)
-            weights = head_to(
-                out.absolute(), encoder.path, task, shots=head.shots, threads=head.threads, progress=output
-            )
+    source = find_source(model)
+    if isinstance(source, OnnxSource):
+        weights = _ready_with_head(source.path, quant, head, out, output)
     else:
-        weights = encoder_to(out.absolute(), conversion, quant, progress=output)
+        checkpoint = fetch(source, cache=home() / "hub", progress=output, offline=offline)
+        conversion = open_encoder_directory(checkpoint.directory, checkpoint.name, allow_over_3b=allow_over_3b)
+        precision = quant or OnnxQuant.Q8
+        if head is None:
+            weights = encoder_to(out.absolute(), conversion, precision, progress=output)
+        else:
+            with partial_directory(out.absolute()) as directory:
+                encoder = encoder_to(directory / "encoder.onnx", conversion, precision, progress=output)
+                weights = _with_head(encoder.path, head, out, output)
     said = describe(weights.path)
     data = {
         "format": weights.format, "path": str(weights.path), "sha256": weights.sha256, "size": weights.size,
-        "quant": quant, "architecture": weights.architecture, "parameters": weights.parameters,
+        "quant": said.quant, "architecture": weights.architecture, "parameters": weights.parameters,
         "gives": said.gives, "labels": list(said.labels),
     }  # fmt: skip
     output.result("convert", data, lambda: f"{out}  {weights.size / _MIB:,.1f} MiB  sha256 {weights.sha256}")
+
+
+def _ready_with_head(
+    path: Path, quant: OnnxQuant | None, head: HeadWanted | None, out: Path, output: "Output"
+) -> "Weights":
+    if head is None:
+        raise UsageError(f"{path}: ONNX already", hint="leave it as it is, or add --head-from T")
+    if quant:
+        raise UsageError(f"--quant {quant}: {path} is quantized already", hint="leave --quant away")
+    return _with_head(path, head, out, output)
+
+
+def _with_head(encoder: Path, head: HeadWanted, out: Path, output: "Output") -> "Weights":
+    from edgepack.infra.tasks import load_task
+    from edgepack.stages.head import head_to
+
+    task = load_task(head.task)
+    return head_to(out.absolute(), encoder, task, shots=head.shots, threads=head.threads, progress=output)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from edgepack.domain.engine import Engine
 from edgepack.domain.metrics import Estimate
 from edgepack.domain.report_evaluation import SeenEvaluation
 from edgepack.domain.report_records import SeenTrial, SeenTrials
@@ -116,7 +117,8 @@ def _tried(trial: SeenTrial) -> Contestant | None:
         return None
     return Contestant(
         title=trial.title, role=trial.role, quality=trial.quality,
-        expected=trial.expected.decode if trial.expected else None, tokens_per_second=trial.decode or None,
+        expected=trial.expected.decode if trial.expected and trial.engine is not Engine.ONNX else None,
+        tokens_per_second=trial.decode or None,
         seconds=trial.answer.median,
         first_token=trial.first_token.median if trial.first_token else None, size=trial.size,
         memory=trial.memory, joules_per_answer=trial.joules_per_answer,

@@ -5,6 +5,7 @@ Keys that nobody here needs are left alone: whoever writes the records may say m
 
 from dataclasses import dataclass
 
+from edgepack.domain.engine import Engine
 from edgepack.domain.evaluation import Met, Times
 from edgepack.domain.gates import SCHEMA as GATES
 from edgepack.domain.metrics import Estimate
@@ -26,6 +27,8 @@ class SeenTrial:
 
     model: str
     origin: str
+    engine: Engine | None
+    """None in records of before there were two."""
     quant: str | None
     size: int
     """Bytes of the weights."""
@@ -162,6 +165,7 @@ def _trial(table: Table) -> SeenTrial:
     return SeenTrial(
         model=table.text("model"),
         origin=table.text("origin"),
+        engine=table.choice_or_none("engine", Engine),
         quant=table.text_or_none("quant"),
         size=table.whole("size"),
         role=table.choice("role", Role),

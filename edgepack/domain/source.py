@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from edgepack.domain.errors import BadInputError, UsageError
-from edgepack.domain.quant import Quant
+from edgepack.domain.quant import OnnxQuant, Quant
 
 
 class Demo(StrEnum):
@@ -56,8 +56,8 @@ class OnnxSource:
 
 Source: TypeAlias = DemoSource | HubSource | DirectorySource | GgufSource | OnnxSource
 
-Wanted: TypeAlias = tuple[str, Source, Quant | None]
-"""A model as somebody called it, what that means, and a quantization."""
+Wanted: TypeAlias = tuple[str, Source, Quant | OnnxQuant | None]
+"""A model as somebody called it, what that means, and a quantization; None: those usual for it."""
 
 _DEMOS = {"demo": Demo.LARGE, **{demo.value: demo for demo in Demo}}
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 
+from edgepack.domain.engine import Engine
 from edgepack.domain.evaluation import Evaluation, Met, judged_targets
 from edgepack.domain.profile import Profile
 from edgepack.domain.speed import SpeedPlan
@@ -35,6 +36,7 @@ class Candidate:
 
     model: str
     origin: str
+    engine: Engine
     quant: str
     parameters: int | None
     """None where it could not be read."""
@@ -109,13 +111,17 @@ def reached(
     """Each target that is set, against what is known of a candidate on the device that it is for.
 
     Quality was seen; size and memory are the plan's. Times were seen where the device is this machine (`here`), and
-    are else `expected` ones; where nothing is expected they count as not met: nobody knows.
+    are else `expected` ones; where nothing is expected they count as not met: nobody knows. Encoders write no tokens.
     """
     return judged_targets(
         targets,
         quality=evaluation.quality.value,
         first_token=evaluation.first_token.p95 if here else expected.first_token if expected else None,
-        decode=evaluation.decode if here else expected.decode if expected else None,
+        decode=evaluation.decode
+        if here or candidate.engine is Engine.ONNX
+        else expected.decode
+        if expected
+        else None,
         size=candidate.size,
         memory=candidate.memory,
     )
@@ -172,7 +178,8 @@ def trials_json(trials: Trials) -> dict[str, object]:
 def _trial_json(trial: Trial, role: Role) -> dict[str, object]:
     candidate = trial.candidate
     return {
-        "model": candidate.model, "origin": candidate.origin, "quant": candidate.quant,
+        "model": candidate.model, "origin": candidate.origin, "engine": candidate.engine.value,
+        "quant": candidate.quant,
         "parameters": candidate.parameters, "size": candidate.size, "predicted_memory": candidate.memory,
         "role": role.value,
         **_seen(trial.evaluation),

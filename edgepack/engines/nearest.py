@@ -24,7 +24,7 @@ def nearest_each(embed_each: EmbedEach, task: Task, texts: Sequence[str]) -> Ite
     if not texts:
         return
     labels = task.form.labels
-    places = _places(embed_each, task, labels)
+    places = _places(embed_each, task)
     for embedded in embed_each(texts):
         began = perf_counter()
         cosines = places @ embedded.vector
@@ -36,9 +36,19 @@ def nearest_each(embed_each: EmbedEach, task: Task, texts: Sequence[str]) -> Ite
         )  # fmt: skip
 
 
-def _places(embed_each: EmbedEach, task: Task, labels: Sequence[str]) -> npt.NDArray[np.float32]:
+def label_matrix(embed_each: EmbedEach, task: Task) -> npt.NDArray[np.float32]:
+    """What a text's vector is multiplied with so that the softmax gives `nearest_each`'s shares: (labels, width)."""
+    matrix: npt.NDArray[np.float32] = np.float32(_SCALE) * _places(embed_each, task)
+    return matrix
+
+
+def _places(embed_each: EmbedEach, task: Task) -> npt.NDArray[np.float32]:
     """Each label's vector, of length 1: (labels, width)."""
-    said = [[task.words(one) for one in task.taught if one.answer == label] or [_words(label)] for label in labels]
+    assert isinstance(task.form, Labels), "only labels lie somewhere"
+    said = [
+        [task.words(one) for one in task.taught if one.answer == label] or [_words(label)]
+        for label in task.form.labels
+    ]
     vectors = stacked(embed_each, [text for texts in said for text in texts])
     ends = np.cumsum([len(texts) for texts in said])[:-1]
     places = np.stack([part.mean(axis=0) for part in np.split(vectors, ends)])

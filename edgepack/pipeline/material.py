@@ -10,7 +10,7 @@ from edgepack.domain.engine import Engine
 from edgepack.domain.errors import BadInputError, UsageError
 from edgepack.domain.plan import refuse_over_3b
 from edgepack.domain.progress import Progress
-from edgepack.domain.source import GgufSource, HubSource, OnnxSource
+from edgepack.domain.source import GgufSource, HubSource, OnnxSource, Source
 from edgepack.infra.library import load_catalogue
 from edgepack.infra.pins import llama_cpp_pin
 from edgepack.infra.store import Store, home
@@ -29,14 +29,23 @@ from edgepack.stages.upstream import open_upstream
 USUAL_CONTEXT = 4096
 
 
+def is_encoder(order: Order, progress: Progress) -> bool:
+    """Whether onnxruntime runs what the order names; a checkpoint is fetched to know."""
+    if isinstance(order.source, GgufSource | OnnxSource):
+        return isinstance(order.source, OnnxSource)
+    if order.engine is not None:
+        return order.engine is Engine.ONNX
+    return becomes_onnx(_fetched(order.source, order, progress))
+
+
+def _fetched(source: Source, order: Order, progress: Progress) -> Checkpoint:
+    return fetch(source, cache=home() / "hub", progress=progress, offline=order.offline)
+
+
 def open_material(order: Order, adapter: OpenedAdapter | None, progress: Progress) -> Material:
     _refuse_checkpoint(order)
     if isinstance(order.source, OnnxSource):
-        made_of = (
-            fetch(order.checkpoint, cache=home() / "hub", progress=progress, offline=order.offline)
-            if order.checkpoint
-            else None
-        )
+        made_of = _fetched(order.checkpoint, order, progress) if order.checkpoint else None
         return adopt_encoder(
             order.source.path, memo=home() / "digests", allow_over_3b=order.allow_over_3b, progress=progress,
             checkpoint=made_of,
@@ -48,7 +57,7 @@ def open_material(order: Order, adapter: OpenedAdapter | None, progress: Progres
     if isinstance(order.source, HubSource) and (listed := load_catalogue().find(order.source.repository)):
         # Known to be too large before gigabytes are fetched; the tensors are counted all the same.
         refuse_over_3b(listed.id, listed.parameters, allowed=order.allow_over_3b)
-    checkpoint = fetch(order.source, cache=home() / "hub", progress=progress, offline=order.offline)
+    checkpoint = _fetched(order.source, order, progress)
     if order.engine is Engine.ONNX or (order.engine is None and becomes_onnx(checkpoint)):
         return open_encoder_checkpoint(checkpoint, allow_over_3b=order.allow_over_3b)
     match order.converter:

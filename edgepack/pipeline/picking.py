@@ -6,7 +6,7 @@ from edgepack.domain.errors import NothingFitsError
 from edgepack.domain.licences import LicencePolicy
 from edgepack.domain.needs import TaskKind, limited, usual_needs
 from edgepack.domain.quant import Quant
-from edgepack.domain.source import Wanted
+from edgepack.domain.source import Source
 from edgepack.infra.library import load_profile
 from edgepack.stages.fetch import find_source
 from edgepack.stages.pick import pick
@@ -16,7 +16,7 @@ from edgepack.stages.pick import pick
 class PickedModels:
     """What `edgepack pick` ranks, the best first."""
 
-    wanted: tuple[Wanted, ...]
+    wanted: tuple[tuple[str, Source, Quant], ...]
     """Not empty."""
     context: int
 

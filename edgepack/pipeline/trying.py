@@ -3,68 +3,37 @@
 import json
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from statistics import median
 
-from edgepack.domain.errors import BadInputError, NothingFitsError, UsageError
+from edgepack.domain.errors import BadInputError, NothingFitsError
 from edgepack.domain.evaluation import Evaluation
 from edgepack.domain.evaluation_json import evaluation_json
 from edgepack.domain.profile import Profile
 from edgepack.domain.progress import Progress
-from edgepack.domain.quant import Quant
-from edgepack.domain.source import GgufSource, HubSource, Source, Wanted
+from edgepack.domain.quant import OnnxQuant, Quant
+from edgepack.domain.source import OnnxSource
 from edgepack.domain.speed import SpeedPlan
 from edgepack.domain.task import Task
 from edgepack.domain.trials import Candidate, Trial, Trials, hopeless, joules_of, reached, trials_json
-from edgepack.infra.library import load_catalogue, load_profile, load_sizes
+from edgepack.domain.weights import Weights, WeightsFormat
+from edgepack.infra.library import load_profile
 from edgepack.infra.machine import host_profile
 from edgepack.infra.store import home
-from edgepack.pipeline.expected import expected_speed
+from edgepack.pipeline.answering import answering_weights, has_head_for, ruled_out
+from edgepack.pipeline.attempts import Attempt
+from edgepack.pipeline.expected import expected_encoding, expected_speed
 from edgepack.pipeline.order import Order, Planned
-from edgepack.pipeline.planning import prepare, weights_of
+from edgepack.pipeline.planning import prepare
 from edgepack.stages.eval import evaluate
-
-USUAL_QUANTS = (Quant.Q4_0, Quant.Q4_K_M, Quant.Q8_0)
-"""The fast one, the good one of the same size, and the one that loses next to nothing."""
 
 # Looks at a part of the examples before all are asked: most candidates that will not do are given up here.
 _LOOKS = (40, 120)
 _SEED = 6
 # Next to nothing is lost at these.
-_LOSSLESS = (Quant.Q8_0, Quant.F16, Quant.BF16)
+_LOSSLESS = (Quant.Q8_0, Quant.F16, Quant.BF16, OnnxQuant.Q8)
 _MIB = 1 << 20
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Attempt:
-    """A model at a quantization that may be tried."""
-
-    source: Source
-    title: str
-    """The model, as the user or the catalogue calls it."""
-    quant: Quant | None
-    """None for weights that are quantized already."""
-    parameters: int
-    size: int
-    """Bytes of the weights. Both from the catalogue, or as planned."""
-    planned: Planned | None = field(default=None, compare=False)
-    """None for a model of the catalogue: it is not fetched before its turn."""
-
-
-def attempts(order: Order, wanted: Sequence[Wanted], progress: Progress) -> tuple[Attempt, ...]:
-    """What may be tried, the smallest weights first.
-
-    A model of the catalogue is not fetched for this. Raises UsageError for what cannot be asked as it would be built,
-    and what `prepare` raises for models that are not of the catalogue.
-    """
-    _refuse_unasked(order)
-    # A file of weights is wanted once for each quantization, and is one all the same.
-    once = dict.fromkeys(
-        (title, source, None if isinstance(source, GgufSource) else quant) for title, source, quant in wanted
-    )
-    found = [_listed(*one) or _opened(order, *one, progress) for one in once]
-    return tuple(sorted(found, key=lambda attempt: (attempt.size, attempt.title)))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -117,15 +86,17 @@ def chosen_order(order: Order, tried: Tried, progress: Progress) -> Order:
         "trials.json": _text(trials_json(trials)),
         "evaluation.json": _text(evaluation_json(trial.evaluation)),
     }
-    return replace(_order_of(order, tried.attempts[trials.tried.index(trial)]), evidence=evidence)
+    attempt = tried.attempts[trials.tried.index(trial)]
+    return replace(_answering(attempt.ordered(order), attempt, trials.task, progress), evidence=evidence)
 
 
-def _refuse_unasked(order: Order) -> None:
-    if order.adapter and not order.adapter.merge:
-        raise UsageError(
-            "--task T with --adapter: what would be asked is the model without it",
-            hint="add --merge, so that the adapter is in the weights",
-        )
+def _answering(order: Order, attempt: Attempt, task: Task, progress: Progress) -> Order:
+    """With the head that was asked, where an encoder got one."""
+    if attempt.planned is None or not has_head_for(attempt.planned.material, task):
+        return order
+    weights = answering_weights(attempt.planned, order, task, progress)
+    made_of = None if isinstance(attempt.source, OnnxSource) else attempt.source
+    return replace(order, source=OnnxSource(path=weights.path), checkpoint=order.checkpoint or made_of)
 
 
 def _given_up_at_eight_bits(attempt: Attempt, tried: Mapping[Attempt, Trial]) -> bool:
@@ -135,12 +106,8 @@ def _given_up_at_eight_bits(attempt: Attempt, tried: Mapping[Attempt, Trial]) ->
     )
 
 
-def _order_of(order: Order, attempt: Attempt) -> Order:
-    return replace(order, source=attempt.source, quant=attempt.quant)
-
-
 def _trial(attempt: Attempt, order: Order, task: Task, progress: Progress, *, alone: bool) -> Trial:
-    order = _order_of(order, attempt)
+    order = attempt.ordered(order)
     try:
         planned = attempt.planned or prepare(replace(order, force=True), progress)
     except BadInputError as error:
@@ -148,13 +115,16 @@ def _trial(attempt: Attempt, order: Order, task: Task, progress: Progress, *, al
             raise
         return Trial(candidate=_unplanned(attempt), skipped=error.what)
     candidate, plan = _candidate(attempt, planned), planned.plan
+    if (why := ruled_out(planned)) and not order.force:
+        return Trial(candidate=candidate, skipped=why)
     if plan.chosen.memory.total > plan.budget and not order.force:
         needs, has = (f"{size / _MIB:,.0f} MiB" for size in (plan.chosen.memory.total, plan.budget))
         return Trial(candidate=candidate, skipped=f"needs {needs} of {has}")
     # A device's watts say nothing of the seconds that another machine takes.
     here = planned.profile == host_profile()
-    evaluation, hope = _asked(planned, order, task, progress, watts=planned.profile if here else None)
-    expected = None if here else _expected(planned, evaluation)
+    weights = answering_weights(planned, order, task, progress)
+    evaluation, hope = _asked(weights, order, task, progress, watts=planned.profile if here else None)
+    expected = None if here else _expected(planned, weights, evaluation)
     return Trial(
         candidate=candidate, evaluation=evaluation, expected=expected, skipped=hope,
         joules=evaluation.joules_per_answer if here else joules_of(evaluation, expected, planned.profile),
@@ -163,10 +133,9 @@ def _trial(attempt: Attempt, order: Order, task: Task, progress: Progress, *, al
 
 
 def _asked(
-    planned: Planned, order: Order, task: Task, progress: Progress, *, watts: Profile | None
+    weights: Weights, order: Order, task: Task, progress: Progress, *, watts: Profile | None
 ) -> tuple[Evaluation, str | None]:
     """All examples, or as many as it took to see that it will not do, and why."""
-    weights = weights_of(planned, order, progress)
     ask = partial(evaluate, weights, home=home(), progress=progress, profile=watts, force=order.force)
     total = len(task.held_out)
     for look in (look for look in _LOOKS if 2 * look <= total):
@@ -178,46 +147,31 @@ def _asked(
     return ask(task), None
 
 
-def _expected(planned: Planned, evaluation: Evaluation) -> SpeedPlan | None:
+def _expected(planned: Planned, weights: Weights, evaluation: Evaluation) -> SpeedPlan | None:
     """What the profile's device will do with a request of the task's usual length."""
+    prompt = int(median(one.answered.prompt_tokens for one in evaluation.judged))
+    if weights.format is WeightsFormat.ONNX:
+        return expected_encoding(weights, planned.profile, prompt=prompt)
     return expected_speed(
         planned,
-        prompt=int(median(one.answered.prompt_tokens for one in evaluation.judged)),
+        prompt=prompt,
         answer=int(median(one.answered.tokens for one in evaluation.judged)),
     )
-
-
-def _listed(title: str, source: Source, quant: Quant | None) -> Attempt | None:
-    """Of a model of the catalogue, without fetching it."""
-    if not isinstance(source, HubSource) or quant is None:
-        return None
-    listed = load_catalogue().find(source.repository)
-    if listed is None:
-        return None
-    size = load_sizes()[listed.id].quants[quant].size
-    return Attempt(source=source, title=title, quant=quant, parameters=listed.parameters, size=size)
-
-
-def _opened(order: Order, title: str, source: Source, quant: Quant | None, progress: Progress) -> Attempt:
-    """Of any other."""
-    planned = prepare(replace(order, source=source, quant=quant, force=True), progress)
-    return Attempt(
-        source=source, title=title, quant=quant, parameters=planned.material.parameters,
-        size=planned.plan.chosen.size, planned=planned,
-    )  # fmt: skip
 
 
 def _candidate(attempt: Attempt, planned: Planned) -> Candidate:
     chosen, material = planned.plan.chosen, planned.material
     return Candidate(
-        model=material.name, origin=material.origin, quant=chosen.title, parameters=material.parameters,
+        model=material.name, origin=material.origin, engine=attempt.engine, quant=chosen.title,
+        parameters=material.parameters,
         size=attempt.size, memory=chosen.memory.total,
     )  # fmt: skip
 
 
 def _unplanned(attempt: Attempt) -> Candidate:
     return Candidate(
-        model=attempt.title, origin=attempt.title, quant=attempt.quant or "as-is", parameters=attempt.parameters,
+        model=attempt.title, origin=attempt.title, engine=attempt.engine, quant=attempt.quant or "as-is",
+        parameters=attempt.parameters,
         size=attempt.size, memory=None,
     )  # fmt: skip
 

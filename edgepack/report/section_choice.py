@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from edgepack.domain.engine import Engine
 from edgepack.domain.evaluation import Met, Times
 from edgepack.domain.report import Report
 from edgepack.domain.report_records import SeenTrial, SeenTrials
@@ -80,11 +81,11 @@ def _steps(trials: SeenTrials) -> Grid | None:
     found = [(said, trial) for role, said in _ROLES if (trial := trials.of(role))]
     if chosen is None or len(found) < 2:
         return None
-    columns = [(words.shortened(trial.title, 60), *_step(trial, chosen)) for _, trial in found]
+    columns = [(_named(trial), words.engine(trial.engine), *_step(trial, chosen)) for _, trial in found]
     metric = words.capital(words.metric(trials.metric))
     names = (
-        "Candidate", metric, "Examples asked", "Answer, seen", "Tokens/s, predicted", "Weights", "Memory, predicted",
-        "Memory, seen", "Energy an answer",
+        "Candidate", "Engine", metric, "Examples asked", "Answer, seen", "Tokens/s, predicted", "Weights",
+        "Memory, predicted", "Memory, seen", "Energy an answer",
     )  # fmt: skip
     return table(
         "What the next size would buy", ("", *(said for said, _ in found)),
@@ -108,8 +109,13 @@ def _step(trial: SeenTrial, chosen: SeenTrial) -> tuple[str, ...]:
     )
 
 
+def _named(trial: SeenTrial) -> str:
+    return words.shortened(trial.title, 60)
+
+
 def _decode(trial: SeenTrial) -> float | None:
-    return trial.expected.decode if trial.expected else None
+    """Encoders write no tokens."""
+    return trial.expected.decode if trial.expected and trial.engine is not Engine.ONNX else None
 
 
 def _median(times: Times | None) -> float | None:
@@ -126,10 +132,17 @@ def _beside(value: float | None, chosen: float | None, said: Callable[[float], s
 
 def _asked_not(trials: SeenTrials) -> Grid | None:
     rows: list[tuple[Cell, ...]] = [
-        (words.shortened(trial.title, 60), words.size(trial.size), Code(text=words.shortened(trial.skipped, 200)))
+        (
+            _named(trial),
+            words.engine(trial.engine),
+            words.size(trial.size),
+            Code(text=words.shortened(trial.skipped, 200)),
+        )
         for trial in trials.tried
         if trial.skipped
     ]
     if not rows:
         return None
-    return table("Not asked, or not to the end", ("Candidate", "Weights", "Why"), rows, words=3, folded=True)
+    return table(
+        "Not asked, or not to the end", ("Candidate", "Engine", "Weights", "Why"), rows, words=4, folded=True
+    )

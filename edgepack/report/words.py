@@ -102,6 +102,11 @@ METRICS = {
 }
 
 
+def engine(name: str | None) -> str:
+    """What runs the weights, as its makers call it."""
+    return {"llamacpp": "llama.cpp", "onnx": "ONNX Runtime", None: ""}.get(name, str(name))
+
+
 def metric(name: str) -> str:
     return METRICS.get(name, name)
 

@@ -213,6 +213,12 @@ def test_a_task_s_examples_become_a_head(
     jsonschema.validate(values, SCHEMA)
     assert (values["gives"], values["labels"]) == ("classes", ["positive", "negative", "neutral"])
     assert [path.name for path in out.parent.iterdir()] == ["x.onnx"]
+    plain, again = str(tmp_path / "plain.onnx"), str(tmp_path / "again.onnx")
+    assert run(["convert", str(checkpoint), "--to", "onnx", "--out", plain, "--quiet"]) == ExitCode.DONE
+    assert run(["convert", plain, *words[2:], "--out", again]) == ExitCode.DONE
+    capsys.readouterr()
+    assert Path(again).read_bytes() == out.read_bytes()
+    assert run(["convert", plain, "--to", "onnx", "--out", again]) == ExitCode.USAGE
     assert run(["eval", str(out), "--task", "sentiment", "--json"]) == ExitCode.DONE
     evaluation = json.loads(capsys.readouterr().out)["evaluation"]
     assert {answer["text"] for answer in evaluation["answers"]} <= {"positive", "negative", "neutral"}

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from edgepack.domain.answering import Answered
+from edgepack.domain.engine import Engine
 from edgepack.domain.evaluation import Evaluation, judge, measured
 from edgepack.domain.measurement import MeasuredWeights, Runtime
 from edgepack.domain.needs import TaskKind
@@ -105,7 +106,15 @@ def test_times_count_on_the_device_that_the_bundle_is_for(
 
 
 def candidate(model: str) -> Candidate:
-    return Candidate(model=model, origin=f"demo:{model}", quant="Q8_0", parameters=10, size=100, memory=1000)
+    return Candidate(
+        model=model,
+        origin=f"demo:{model}",
+        engine=Engine.LLAMA_CPP,
+        quant="Q8_0",
+        parameters=10,
+        size=100,
+        memory=1000,
+    )
 
 
 def trial(model: str, quality: float) -> Trial:

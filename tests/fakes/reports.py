@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 
 from edgepack.domain.answering import Answered
+from edgepack.domain.engine import Engine
 from edgepack.domain.evaluation import Energy, Evaluation, Judged, judge, measured
 from edgepack.domain.evaluation_json import evaluation_json
 from edgepack.domain.gates import Gate, GateKind, gates_json
@@ -151,7 +152,13 @@ def trials_values(asked: Task, *, model: str = "") -> dict[str, object]:
         for name, quant, mib, right, decode in _TRIED
     ]
     last = Candidate(
-        model=model or "Tiny 1.7B", origin="x", quant=Quant.Q4_K_M, parameters=None, size=1 << 30, memory=None
+        model=model or "Tiny 1.7B",
+        origin="x",
+        engine=Engine.LLAMA_CPP,
+        quant=Quant.Q4_K_M,
+        parameters=None,
+        size=1 << 30,
+        memory=None,
     )
     tried.append(Trial(candidate=last, skipped="does not fit the profile"))
     return trials_json(Trials(task=asked, profile="rpi5-8gb", tried=tuple(tried)))
@@ -159,7 +166,13 @@ def trials_values(asked: Task, *, model: str = "") -> dict[str, object]:
 
 def _trial(asked: Task, model: str, quant: Quant, size: int, *, right: float, decode: float) -> Trial:
     candidate = Candidate(
-        model=model, origin=f"Example/{model}", quant=quant, parameters=2 * size, size=size, memory=int(size * 1.3)
+        model=model,
+        origin=f"Example/{model}",
+        engine=Engine.LLAMA_CPP,
+        quant=quant,
+        parameters=2 * size,
+        size=size,
+        memory=int(size * 1.3),
     )
     expected = SpeedPlan(prefill=decode * 5, decode=decode, first_token=12 / decode, basis=Basis.BANDWIDTH)
     one = evaluation(asked, name=model, quant=quant, right=right, speed=decode / 33, size=size)

@@ -18,9 +18,10 @@ from edgepack.domain.task import Example, FreeText, Labels, Metric, Task
 from edgepack.engines.identifying import identify
 from edgepack.engines.onnxruntime_embedding import embed
 from edgepack.engines.onnxruntime_library import describe
+from edgepack.infra.store import Store
 from edgepack.infra.tasks import load_task
 from edgepack.stages.eval import evaluate
-from edgepack.stages.head import head_to
+from edgepack.stages.head import head_for, head_to
 from tests.fakes.encoders import write_encoder
 from tests.oracle.onnx_encoders import RECIPES
 
@@ -102,14 +103,37 @@ def test_what_is_shown_teaches_too(encoder: Path, tmp_path: Path) -> None:
     assert one.sha256 == two.sha256
 
 
-def test_a_head_of_a_head_and_what_teaches_nothing_are_refused(encoder: Path, tmp_path: Path) -> None:
+def test_labels_without_examples_score_by_nearness(encoder: Path, tmp_path: Path) -> None:
+    """The file then answers as the encoder itself does, label by label and share by share."""
+    task = task_of()
+    few = replace(task, train=tuple(row for row in task.train if row.answer != "door"))
+    headed = head_to(tmp_path / "h.onnx", encoder, few, threads=1, progress=Silent())
+    ours, theirs = (
+        evaluate(weights, few, home=tmp_path, progress=Silent(), threads=1) for weights in (headed, identify(encoder))
+    )
+    assert [one.answered.text for one in ours.judged] == [one.answered.text for one in theirs.judged]
+    shares = [one.answered.confidence for one in theirs.judged]
+    assert [one.answered.confidence for one in ours.judged] == pytest.approx(shares, abs=1e-4)
+
+
+def test_the_store_keeps_a_head_by_what_it_was_made_of(encoder: Path, tmp_path: Path) -> None:
+    """The same examples give the same file, which is not made again; others another."""
+    task, store, weights = task_of(), Store(tmp_path / "home"), identify(encoder)
+    one, two, other = (
+        head_for(weights, of, store=store, threads=1, progress=Silent())
+        for of in (task, task, replace(task, train=task.train[1:]))
+    )
+    assert one == two
+    assert one.path != other.path
+    assert one.sha256 == head_to(tmp_path / "h.onnx", encoder, task, threads=1, progress=Silent()).sha256
+
+
+def test_a_head_of_a_head_and_one_of_no_labels_are_refused(encoder: Path, tmp_path: Path) -> None:
     """Nothing is written."""
     task, out = task_of(), tmp_path / "h.onnx"
-    without = replace(task, train=tuple(row for row in task.train if row.answer != "door"))
     text = replace(task, form=FreeText(), metric=Metric.EXACT_MATCH)
-    for bad, said in ((without, "no example of 'door' to learn from"), (text, "its answers are no labels")):
-        with pytest.raises(BadInputError, match=said):
-            head_to(out, encoder, bad, threads=1, progress=Silent())
+    with pytest.raises(BadInputError, match="its answers are no labels"):
+        head_to(out, encoder, text, threads=1, progress=Silent())
     assert not list(tmp_path.iterdir())
     headed = head_to(out, encoder, task, threads=1, progress=Silent())
     with pytest.raises(BadInputError, match="gives classes, and a head is fitted on vectors"):

@@ -43,6 +43,11 @@ def fit_head(vectors: npt.NDArray[np.float32], answers: Sequence[str], labels: S
     return LinearHead(matrix=matrix.astype(np.float32), bias=bias.astype(np.float32))
 
 
+def head_of(matrix: npt.NDArray[np.float32]) -> LinearHead:
+    """Without a bias."""
+    return LinearHead(matrix=matrix, bias=np.zeros(len(matrix), np.float32))
+
+
 def library() -> str:
     """Who fits."""
     with onnx_extra():

@@ -1,0 +1,116 @@
+"""`edgepack build --task T` with candidates of both engines: the same questions, and evidence that says who ran."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from edgepack.cli.main import run
+from edgepack.domain.errors import ExitCode
+from tests.fakes.checkpoints import make_checkpoint
+from tests.oracle.onnx_encoders import RECIPES
+from tests.stages.test_head import WORDS, rows
+
+SCHEMA = json.loads((Path(__file__).parents[1] / "docs" / "schemas" / "build.schema.json").read_text())
+USUAL = ("build", "--profile", "host", "--no-bench", "--runtime", "none", "--json")
+TASK = """
+title = "Which part of the home"
+kind = "classify"
+metric = "accuracy"
+[prompt]
+user = "{text}"
+[answer]
+labels = %s
+[examples]
+file = "asked.jsonl"
+train = "train.jsonl"
+"""
+
+
+@pytest.fixture
+def task(tmp_path: Path) -> str:
+    for seed, name in ((1, "train"), (2, "asked")):
+        lines = [json.dumps({**row.fields, "answer": row.answer}) for row in rows(seed, 16)]
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(lines))
+    (tmp_path / "home.toml").write_text(TASK % json.dumps(list(WORDS)))
+    return str(tmp_path / "home.toml")
+
+
+@pytest.fixture
+def encoder(tmp_path: Path, vocabularies: Path) -> Path:
+    (recipe,) = (recipe for recipe in RECIPES if recipe.name == "MiniLM-seeded")
+    return make_checkpoint(recipe, tmp_path / "encoder", vocabularies)
+
+
+@pytest.fixture
+def decoder(tmp_path: Path) -> Path:
+    out = tmp_path / "demo.gguf"
+    assert run(["convert", "demo-5m", "--quant", "Q8_0", "--out", str(out), "--quiet"]) == ExitCode.DONE
+    return out
+
+
+def built(words: list[str], capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    assert run([*USUAL, *words]) == ExitCode.DONE
+    values: dict[str, Any] = json.loads(capsys.readouterr().out)
+    jsonschema.validate(values, SCHEMA)
+    return values
+
+
+def test_an_encoder_and_a_decoder_are_asked_the_same_and_the_better_is_built(
+    task: str, encoder: Path, decoder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each at its engine's quantization; quality, time, size and memory of both; the encoder gets a head for it."""
+    models = ["--model", str(decoder), "--model", str(encoder), "--task", task, "--min-quality", "0.6"]
+    planned = built([*models, "--dry-run"], capsys)
+    assert [(one["engine"], one["quant"]) for one in planned["candidates"]] == [("llamacpp", None), ("onnx", "q8")]
+    found = built([*models, "--out", str(tmp_path / "bundle")], capsys)
+    other, chosen = found["trials"]["tried"]
+    roles = (other["engine"], other["role"], chosen["engine"], chosen["role"])
+    assert roles == ("llamacpp", "smaller", "onnx", "chosen")
+    assert chosen["quality"]["value"] > 0.6 > other["quality"]["value"]
+    assert chosen["examples"] == other["examples"] == 48
+    for one in (chosen, other):
+        assert one["first_token"]["p95"] > 0
+        assert one["size"] > 0
+        assert one["predicted_memory"] > one["size"]
+    manifest = json.loads((tmp_path / "bundle/manifest.json").read_text())
+    assert manifest["encoder"]["labels"] == list(WORDS)
+    evaluation = json.loads((tmp_path / "bundle/evidence/evaluation.json").read_text())
+    assert evaluation["weights"]["sha256"] == found["built"]["weights"]["sha256"]
+    assert json.loads((tmp_path / "bundle/evidence/trials.json").read_text()) == found["trials"]
+    assert manifest["checkpoint"]
+    out = tmp_path / "report.html"
+    assert run(["report", str(tmp_path / "bundle"), "--out", str(out)]) == ExitCode.DONE
+    assert "ONNX Runtime" in out.read_text()
+    assert "llama.cpp" in out.read_text()
+    assert run(["verify", str(tmp_path / "bundle")]) == ExitCode.DONE
+
+
+def test_a_ready_encoder_is_a_candidate_too(
+    task: str, encoder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With precisions asked for beside a decoder's quantizations, each engine has its own."""
+    onnx = tmp_path / "e.onnx"
+    assert run(["convert", str(encoder), "--to", "onnx", "--out", str(onnx), "--quiet"]) == ExitCode.DONE
+    words = ["--model", str(onnx), "--model", "demo-1m", "--model", str(encoder), "--task", task, "--dry-run"]
+    quants = ["--quant", "f32", "--quant", "Q8_0", "--quant", "q8"]
+    found = built([*words, *quants], capsys)["candidates"]
+    assert sorted((one["engine"], one["quant"] or "ready") for one in found) == [
+        ("llamacpp", "Q8_0"), ("onnx", "f32"), ("onnx", "q8"), ("onnx", "ready"),
+    ]  # fmt: skip
+
+
+def test_a_device_that_onnxruntime_does_not_run_on_gets_the_decoder(
+    task: str, encoder: Path, decoder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The reason is in the evidence. Where it runs, its times there are predicted."""
+    models = ["--model", str(decoder), "--model", str(encoder), "--task", task, "--min-quality"]
+    old, new = ["0.2", "--profile", "rpi4", "--out"], ["0.6", "--profile", "rpi5", "--out"]
+    ours, theirs = built([*models, *old, str(tmp_path / "4")], capsys)["trials"]["tried"]
+    assert (ours["engine"], ours["role"]) == ("llamacpp", "chosen")
+    assert "no dotprod" in theirs["skipped"]
+    ours, theirs = built([*models, *new, str(tmp_path / "5")], capsys)["trials"]["tried"]
+    assert (theirs["engine"], theirs["role"], theirs["expected"]["basis"]) == ("onnx", "chosen", "bandwidth")
+    assert 0 < theirs["expected"]["first_token"] < 0.1
