@@ -8,7 +8,7 @@ DEV     := $(VENV)/.dev
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo install test test-slow test-privileged test-targets test-image check format vendor tools foreign oracle logits real-weights \
+.PHONY: help demo install test test-slow test-privileged test-targets test-image test-encoders check format vendor tools foreign oracle logits real-weights \
         bench-convert bench-memory bench-memory-plan bench-synthetic bench-speed bench-runtime bench-start bench-state bench-speed-plan bench-prediction bench-tune bench-eval bench-route sizes bench-encoders bench-crash test-served demo-models clean
 
 help: ## Show the targets
@@ -38,6 +38,9 @@ test-targets: $(DEV) ## Bundles for other processors under qemu-user; builds the
 
 test-image: $(DEV) ## Boot an aarch64 firmware image with a bundle in qemu-system-aarch64 (Debian: qemu-system-arm cpio)
 	$(BIN)/pytest -m slow -s tests/test_firmware_image.py
+
+test-encoders: $(DEV) foreign ## Bundles of encoders on aarch64 under qemu-user, with the real wheels (90 MB into your store, a minute)
+	$(BIN)/pytest -m slow tests/test_encoder_aarch64.py
 
 test-privileged: $(DEV) ## The tests that need root: full disks, memory limits
 	$(BIN)/pytest -m privileged

@@ -8,6 +8,7 @@ import click
 from edgepack.cli.options import output_of, output_options
 from edgepack.cli.probe import probe_profile, profile_data
 from edgepack.cli.tables import aligned, footnoted
+from edgepack.domain.onnx_devices import why_no_onnx
 from edgepack.domain.profile import CpuCluster, Isa, Profile
 from edgepack.domain.settling import counted
 from edgepack.infra.library import load_profile, profile_aliases, profile_names, read_profile
@@ -97,6 +98,9 @@ def _rows(profile: Profile) -> Iterator[tuple[str, str, str | None]]:
         yield "storage", profile.storage.text, profile.storage.source
     yield "system", f"{profile.runtime.os}, {profile.runtime.abi}", None
     yield "runtime", profile.runtime_target, None
+    if profile.runtime.python:
+        yield "Python", profile.runtime.python, None
+    yield "onnxruntime", why_no_onnx(profile) or "runs encoders", None
     for label, watts in (("idle power", profile.power.idle), ("load power", profile.power.load)):
         if watts:
             yield label, f"{watts.value:g} W", watts.source

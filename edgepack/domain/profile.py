@@ -1,5 +1,6 @@
 """A device described: its figures and where each comes from; it knows nothing of models or plans."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -8,6 +9,8 @@ from edgepack.domain.calibration import Calibration, calibration_table, parse_ca
 from edgepack.domain.reading import Table, toml_text, with_comments
 
 SCHEMA = 1
+PYTHON = re.compile(r"3\.[1-9][0-9]?")
+"""A version as profiles and --python name it."""
 GIB = 1 << 30
 
 
@@ -132,6 +135,8 @@ class Runtime:
     abi: str
     target: str
     cpu: str
+    python: str | None = None
+    """The version of the device's own Python, `3.13`, where it is known."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -292,7 +297,12 @@ def _bandwidth(table: Table) -> Bandwidth:
 
 
 def _runtime(table: Table) -> Runtime:
-    runtime = Runtime(os=table.text("os"), abi=table.text("abi"), target=table.text("target"), cpu=table.text("cpu"))
+    runtime = Runtime(
+        os=table.text("os"), abi=table.text("abi"), target=table.text("target"), cpu=table.text("cpu"),
+        python=table.text_or_none("python"),
+    )  # fmt: skip
+    if runtime.python and not PYTHON.fullmatch(runtime.python):
+        table.fail("python", f"expected a version such as 3.13, got {runtime.python!r}")
     table.finish()
     return runtime
 
@@ -335,6 +345,7 @@ def profile_table(profile: Profile) -> dict[str, object]:
             "abi": profile.runtime.abi,
             "target": profile.runtime.target,
             "cpu": profile.runtime.cpu,
+            **({"python": profile.runtime.python} if profile.runtime.python else {}),
         },
         **_calibrations_table(profile),
     }

@@ -123,9 +123,10 @@ def assemble(
     model = weights.source(f"model/{facts.name}.{'onnx' if encoder else 'gguf'}")
     added = adapter.source(ADAPTER) if adapter else None
     larger = second.source(LARGE) if second else None
+    wheels = [file.source(f"{WHEELS}/{name}") for name, file in (encoder.wheels if encoder else {}).items()]
     draft = Manifest(
         facts=facts, weights=model.file, adapter=added.file if added else None, large=larger.file if larger else None,
-        files=(model.file,),
+        files=(model.file, *(wheel.file for wheel in wheels)),
     )  # fmt: skip
     small = scripts(draft)
     if facts.state:
@@ -136,9 +137,8 @@ def assemble(
     small |= {f"{LICENCES}/{name}": content for name, content in licences.items()}
     small[SBOM] = sbom_json(draft).encode()
     native = [file.source(f"{RUNTIME}/{name}", executable=True) for name, file in (programs or {}).items()]
-    native += [file.source(f"{WHEELS}/{name}") for name, file in (encoder.wheels if encoder else {}).items()]
     kept = state.source(STATE) if state else None
-    large = [model, *(source for source in (added, larger, kept) if source), *native]
+    large = [model, *(source for source in (added, larger, kept) if source), *native, *wheels]
     listed = sorted([*large, *_sources(small)], key=lambda source: source.file.path)
     manifest = replace(draft, files=tuple(source.file for source in listed))
     first = _source(MANIFEST, manifest_json(manifest).encode())

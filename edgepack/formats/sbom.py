@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from edgepack.domain.bundle import (
     RUNTIME,
+    WHEELS,
     BundledAdapter,
     BundledModel,
     BundledRuntime,
@@ -41,7 +42,7 @@ def sbom_json(manifest: Manifest) -> str:
     if facts.route:
         components.append(_router(facts.provenance))
     if facts.encoder and facts.encoder.wheels:
-        components += [_package(name, version) for name, version in facts.encoder.packages]
+        components += [_package(*package, manifest) for package in facts.encoder.packages]
     refs = [str(component["bom-ref"]) for component in components]
     document = {
         "bomFormat": "CycloneDX",
@@ -62,11 +63,14 @@ def _tools(facts: BundleFacts) -> list[dict[str, object]]:
     return [_edgepack(facts), *([] if facts.encoder else [_pin(facts.provenance.llama_cpp)])]
 
 
-def _package(name: str, version: str) -> dict[str, object]:
+def _package(name: str, version: str, manifest: Manifest) -> dict[str, object]:
     """A package in wheels/."""
+    beginning = f"{WHEELS}/{name}-{version}-"
+    (wheel,) = (file for file in manifest.files if file.path.startswith(beginning))
     component: dict[str, object] = {
         "type": "library", "bom-ref": f"wheel-{name}", "name": name, "version": version,
-        "purl": f"pkg:pypi/{name}@{version}",
+        "purl": f"pkg:pypi/{name}@{version}", "hashes": _hashes(wheel.sha256),
+        "properties": _properties(("file", wheel.path)),
     }  # fmt: skip
     if name in _PACKAGE_LICENCES:
         component["licenses"] = [{"license": {"id": _PACKAGE_LICENCES[name]}}]

@@ -1,6 +1,7 @@
 """The pinned packages that run an encoder on a device with Python: data/wheels.toml; it installs none."""
 
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -19,6 +20,15 @@ class PinnedWheel:
     file: str
     size: int
     sha256: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wheel:
+    """A package of Python, its sha256, and its licences by the names that they get."""
+
+    path: Path
+    sha256: str
+    licences: Mapping[str, bytes]
 
 
 def package_versions() -> tuple[tuple[str, str], ...]:

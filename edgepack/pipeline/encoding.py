@@ -12,6 +12,7 @@ from edgepack.domain.bundle import (
     ProfileRef,
     Provenance,
     RuntimeFlags,
+    WheelPlatform,
 )
 from edgepack.domain.converter import Converter
 from edgepack.domain.device import LocalDevice
@@ -19,24 +20,26 @@ from edgepack.domain.errors import NothingFitsError, UsageError
 from edgepack.domain.golden import GOLDEN_OUTPUTS, LEAST_COSINE, GoldenTexts, outputs_json
 from edgepack.domain.onnx_devices import why_no_onnx
 from edgepack.domain.plan import Plan, choose
-from edgepack.domain.profile import Profile, profile_toml
+from edgepack.domain.profile import PYTHON, Profile, profile_toml
 from edgepack.domain.progress import Progress
 from edgepack.domain.quant import OnnxQuant
 from edgepack.domain.weights import Weights
 from edgepack.infra.pins import llama_cpp_pin
 from edgepack.infra.store import Store, home
-from edgepack.infra.wheels import package_versions
+from edgepack.infra.wheels import package_versions, pinned_wheels
 from edgepack.pipeline.contents import bundled_model
 from edgepack.pipeline.order import Order, Planned
 from edgepack.stages.bundle import BundleContents, EncoderContents
 from edgepack.stages.convert import file_stem
 from edgepack.stages.encoder import AdoptedEncoder, EncoderMaterial, OpenedEncoder, convert_encoder
 from edgepack.stages.golden import GoldenSeen, golden_outputs
+from edgepack.stages.wheels import device_wheels
 
 
 def plan_encoder(order: Order, profile: Profile, material: EncoderMaterial) -> Planned:
     """Raises UsageError for what only llama.cpp has, NothingFitsError where onnxruntime must not run."""
     refuse_for_encoder(order)
+    wheel_platform(order, profile)  # before anything is made
     if (why := why_no_onnx(profile)) and not order.force:
         raise NothingFitsError(
             f"{profile.name}: {why}", hint="choose another profile, or a model that llama.cpp runs (edgepack pick)"
@@ -72,6 +75,8 @@ def encoder_weights(material: EncoderMaterial, plan: Plan, progress: Progress) -
 
 def encoder_contents(order: Order, planned: Planned, weights: Weights, progress: Progress) -> BundleContents:
     """What the encoder gives is seen on the way, and goes into the bundle as evidence."""
+    platform = wheel_platform(order, planned.profile)
+    wheels = device_wheels(platform, offline=order.offline, progress=progress) if platform else ()
     seen = golden_outputs(weights, threads=order.workers, progress=progress)
     assert isinstance(weights.quant, OnnxQuant), "an ONNX file says which it is"
     return BundleContents(
@@ -81,6 +86,7 @@ def encoder_contents(order: Order, planned: Planned, weights: Weights, progress:
         encoder=EncoderContents(
             tokenizer=seen.tokenizer,
             golden=GoldenTexts(least_cosine=LEAST_COSINE[weights.quant], texts=seen.texts),
+            wheels=wheels,
         ),
         licence_files=planned.material.terms,
         evidence={GOLDEN_OUTPUTS: outputs_json(seen.outputs).encode(), **order.evidence},
@@ -101,10 +107,25 @@ def _facts(order: Order, planned: Planned, weights: Weights, seen: GoldenSeen) -
         plan=PredictedMemory(parts=planned.plan.chosen.memory.parts),
         encoder=BundledEncoder(
             gives=said.gives, width=said.width, vocabulary=said.vocabulary, labels=said.labels,
-            packages=package_versions(),
+            packages=package_versions(), wheels=wheel_platform(order, planned.profile),
         ),
         sample_prompt=seen.texts[0],
     )  # fmt: skip
+
+
+def wheel_platform(order: Order, profile: Profile) -> WheelPlatform | None:
+    """What wheels must be for, where any are asked for; UsageError where nobody says which Python there is."""
+    if not order.wheels:
+        if order.python:
+            raise UsageError(f"--python {order.python}: no wheels are asked for", hint="add --with-wheels")
+        return None
+    python = order.python or profile.runtime.python
+    if python is None or not PYTHON.fullmatch(python):
+        said = "the profile does not say" if python is None else f"{python!r} is not"
+        raise UsageError(f"--with-wheels: {said} the version of a Python", hint="say it: --python 3.13")
+    platform = WheelPlatform(python=python, architecture=profile.runtime.target.partition("-")[0])
+    pinned_wheels(platform)
+    return platform
 
 
 def refuse_for_encoder(order: Order) -> None:

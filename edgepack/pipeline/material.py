@@ -99,6 +99,13 @@ def refuse_embedding(material: Material) -> None:
         )
 
 
+def refuse_wheels(order: Order) -> None:
+    """Raise UsageError for what only encoders' bundles have."""
+    for option, said in (("--with-wheels", order.wheels), ("--python", order.python), ("--quant", order.precision)):
+        if said:
+            raise UsageError(f"{option}: for encoders, which onnxruntime runs", hint="leave it away")
+
+
 def _refuse_checkpoint(order: Order) -> None:
     if order.checkpoint and not isinstance(order.source, GgufSource | OnnxSource):
         raise UsageError(

@@ -16,7 +16,7 @@ from edgepack.infra.store import Store, home
 from edgepack.pipeline.contents import flags_of
 from edgepack.pipeline.encoding import encoder_weights, plan_encoder
 from edgepack.pipeline.larger import beside, plan_large
-from edgepack.pipeline.material import context_of, open_material, refuse_embedding
+from edgepack.pipeline.material import context_of, open_material, refuse_embedding, refuse_wheels
 from edgepack.pipeline.order import Order, Planned
 from edgepack.stages.adapter import open_adapter
 from edgepack.stages.adopt import Adopted
@@ -33,6 +33,7 @@ def prepare(order: Order, progress: Progress) -> Planned:
     material = open_material(order, adapter, progress)
     if isinstance(material, OpenedEncoder | AdoptedEncoder):
         return plan_encoder(order, profile, material)
+    refuse_wheels(order)
     refuse_embedding(material)
     context = context_of(order.context, material)
     flags = flags_of(order, profile, context)

@@ -22,6 +22,7 @@ from edgepack.formats.standing import evidence_stands, payload_stands
 from edgepack.formats.tar import tar_size, write_tar
 from edgepack.infra.digests import sha256_of
 from edgepack.infra.store import require_space
+from edgepack.infra.wheels import Wheel
 
 _MOST_MAKERS = 16
 """Makers of one destination at once."""
@@ -35,7 +36,7 @@ class EncoderContents:
 
     tokenizer: str
     golden: GoldenTexts
-    wheels: tuple[Path, ...] = ()
+    wheels: tuple[Wheel, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -97,6 +98,7 @@ def write_bundle(contents: BundleContents, *, destination: Path, format: Format,
 def _assembled(contents: BundleContents, progress: Progress) -> Payload:
     try:
         licences = {name: path.read_bytes() for name, path in _licence_names(contents)}
+        licences |= _wheel_licences(contents.encoder)
         weights = _large(contents.weights, contents.weights_sha256, progress)
         adapter = _large(contents.adapter, None, progress) if contents.adapter else None
         second = _large(contents.large, None, progress) if contents.large else None
@@ -105,7 +107,7 @@ def _assembled(contents: BundleContents, progress: Progress) -> Payload:
     except OSError as error:
         what = f"{error.filename}: cannot be read: {error.strerror}"
         raise BadInputError(what, hint="check the path and who may read it") from error
-    if len(licences) != len(list(_licence_names(contents))):
+    if len(licences) != len(list(_licence_names(contents))) + len(_wheel_licences(contents.encoder)):
         raise BadInputError(f"two licence files have one name in {LICENCES}/", hint="give them different names")
     try:
         return assemble(
@@ -130,8 +132,13 @@ def _programs(runtime: NativeRuntime | None) -> dict[str, Large]:
 
 
 def _encoder(encoder: EncoderContents, progress: Progress) -> EncoderParts:
-    wheels = {wheel.name: _large(wheel, None, progress) for wheel in encoder.wheels}
+    wheels = {wheel.path.name: _large(wheel.path, wheel.sha256, progress) for wheel in encoder.wheels}
     return EncoderParts(tokenizer=encoder.tokenizer, golden=encoder.golden, wheels=wheels)
+
+
+def _wheel_licences(encoder: EncoderContents | None) -> dict[str, bytes]:
+    wheels = encoder.wheels if encoder else ()
+    return {safe_name(name): text for wheel in wheels for name, text in wheel.licences.items()}
 
 
 def _licence_names(contents: BundleContents) -> Iterator[tuple[str, Path]]:

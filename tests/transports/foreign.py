@@ -18,7 +18,25 @@ _CACHE = Path(__file__).parents[2] / "vendor" / "cache" / "foreign"
 BUSYBOX_FILLS = ("awk", "dd", "df", "expr", "find", "grep", "sort", "stty", "tr")
 """What Android has and Debian's toybox has not, or not in full."""
 _PACKAGES = ("busybox-static", "mksh", "toybox", "libc6", "libcrypt1")
+_PYTHON_PACKAGES = (
+    "busybox-static", "libc6", "libgcc-s1", "libstdc++6", "python3.11-minimal", "libpython3.11-minimal",
+    "libpython3.11-stdlib", "zlib1g", "libexpat1", "libssl3", "libffi8", "libbz2-1.0", "liblzma5", "libuuid1",
+)  # fmt: skip
 _MASK = r"\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\xff"
+# Of a Cortex-A76 (implementer 0x41, part 0xd0b): onnxruntime 1.32 ends where it finds another architecture's there.
+_CPUINFO = "".join(
+    f"""processor\t: {core}
+BogoMIPS\t: 108.00
+Features\t: fp asimd evtstrm aes pmull sha1 sha2 crc32 atomics fphp asimdhp cpuid asimdrdm lrcpc dcpop asimddp
+CPU implementer\t: 0x41
+CPU architecture: 8
+CPU variant\t: 0x4
+CPU part\t: 0xd0b
+CPU revision\t: 1
+
+"""
+    for core in range(2)
+)
 _BUILDING = """
 set -e
 root=$1 home=$2 rule=$3
@@ -28,6 +46,8 @@ mount -t proc proc "$root/proc"
 mount --rbind /sys "$root/sys"
 mount --rbind /dev "$root/dev"
 mount --bind "$home" "$root$home"
+# qemu shows this machine's; what looks there for its processor shall find its own.
+if [ -e "$root/etc/cpuinfo" ]; then mount --bind "$root/etc/cpuinfo" "$root/proc/cpuinfo"; fi
 hostname board
 echo ready
 # The first process of this machine: what nobody waits for is gone when it ends, and all is when our input does.
@@ -53,6 +73,11 @@ class Architecture:
     def userland(self) -> Path:
         """Debian's packages, unpacked."""
         return _CACHE / self.debian
+
+    @property
+    def python(self) -> Path:
+        """The same with a Python."""
+        return _CACHE / f"{self.debian}-python"
 
     def rule(self, qemu: str) -> str:
         """The line for binfmt_misc: opened now (F), because it is not to be found in the machine's root."""
@@ -105,14 +130,19 @@ def foreign_machine(architecture: Architecture, place: Path, home: Path, kind: s
 
 
 def _furnish(architecture: Architecture, root: Path, kind: str) -> None:
-    """A root with the programs of one kind of userland: "busybox", or "android", which is mksh and toybox."""
-    theirs = architecture.userland
+    """A root with the programs of one kind of userland.
+
+    "busybox", "android", which is mksh and toybox, or "python", which is busybox beside Debian's Python.
+    """
+    theirs = architecture.python if kind == "python" else architecture.userland
     if not theirs.is_dir():
         raise Unavailable(f"no programs for {architecture.name} here: run `make foreign`")
-    for name in ("bin", "lib"):
+    for name in ("bin", "lib", *(("usr",) if kind == "python" else ())):
         shutil.copytree(theirs / name, root / name, symlinks=True)
     for name in ("proc", "sys", "dev", "tmp", "etc"):
         (root / name).mkdir()
+    if kind == "python":
+        (root / "etc/cpuinfo").write_text(_CPUINFO)
     for program, real in _links(architecture, root, kind).items():
         link = root / "bin" / program
         link.unlink(missing_ok=True)
@@ -124,7 +154,7 @@ def _links(architecture: Architecture, root: Path, kind: str) -> dict[str, str]:
         command = [architecture.qemu, "-L", root, root / "bin" / program, *words]
         return run(command, capture_output=True, text=True, check=True).stdout.split()
 
-    if kind == "busybox":
+    if kind != "android":
         return dict.fromkeys(set(names("busybox", "--list")) - {"busybox"}, "busybox")
     return dict.fromkeys(BUSYBOX_FILLS, "busybox") | dict.fromkeys(names("toybox"), "toybox") | {"sh": "mksh"}
 
@@ -138,7 +168,12 @@ def _needed(name: str) -> str:
 
 def fetch(architecture: Architecture) -> None:
     """Bring its userland from the mirrors that apt is set up with, as whoever calls, beside what apt keeps."""
-    if architecture.userland.is_dir():
+    _fetch(architecture, _PACKAGES, architecture.userland)
+    _fetch(architecture, _PYTHON_PACKAGES, architecture.python)
+
+
+def _fetch(architecture: Architecture, packages: tuple[str, ...], destination: Path) -> None:
+    if destination.is_dir():
         return
     with tempfile.TemporaryDirectory(dir=_CACHE) as name:
         place = Path(name)
@@ -150,13 +185,13 @@ def fetch(architecture: Architecture) -> None:
         (place / "state/lists/partial").mkdir(parents=True)
         apt = ["apt-get", "-q", *(word for key, value in settings.items() for word in ("-o", f"{key}={value}"))]
         run([*apt, "update"], check=True, cwd=place)
-        run([*apt, "download", *_PACKAGES], check=True, cwd=place)
+        run([*apt, "download", *packages], check=True, cwd=place)
         for package in place.glob("*.deb"):
             run(["dpkg-deb", "-x", package, place / "all"], check=True)
         # The one that needs no library: Android's own shell does not either.
-        static = next((place / "all/usr/lib").glob("*-linux-musl*/bin/mksh"))
-        shutil.copy(static, place / "all/bin/mksh")
-        (place / "all").rename(architecture.userland)
+        for static in (place / "all/usr/lib").glob("*-linux-musl*/bin/mksh"):
+            shutil.copy(static, place / "all/bin/mksh")
+        (place / "all").rename(destination)
 
 
 def main() -> None:

@@ -119,8 +119,9 @@ def find_packages(manifest: Table) -> None:
 
 def unpacked() -> Path:
     """The directory of the unpacked wheels, made whole or not at all."""
-    wheels = sorted((HERE / "wheels").glob("*.whl"))
-    place = cache(f"packages-{hashlib.sha256(' '.join(wheel.name for wheel in wheels).encode()).hexdigest()[:16]}")
+    lines = [line for line in (HERE / "SHA256SUMS").read_text().splitlines() if line[66:].startswith("wheels/")]
+    wheels = [HERE / line[66:] for line in lines]
+    place = cache(f"packages-{hashlib.sha256(' '.join(lines).encode()).hexdigest()[:16]}")
     if place is None:
         fail(6, "no place to unpack the wheels to", "set EDGEPACK_CACHE to a directory that can be written")
     with place.with_suffix(".lock").open("w") as lock:
