@@ -96,11 +96,11 @@ def _rows(profile: Profile) -> Iterator[tuple[str, str, str | None]]:
         yield "bandwidth", f"{found.gbs:g} GB/s {found.kind} ({found.how})", found.source
     if profile.storage:
         yield "storage", profile.storage.text, profile.storage.source
-    yield "system", f"{profile.runtime.os}, {profile.runtime.abi}", None
+    python = f", Python {profile.runtime.python}" if profile.runtime.python else ""
+    yield "system", f"{profile.runtime.os}, {profile.runtime.abi}{python}", None
     yield "runtime", profile.runtime_target, None
-    if profile.runtime.python:
-        yield "Python", profile.runtime.python, None
-    yield "onnxruntime", why_no_onnx(profile) or "runs encoders", None
+    why = why_no_onnx(profile)
+    yield "encoders", f"not by onnxruntime: {why}" if why else "by onnxruntime", None
     for label, watts in (("idle power", profile.power.idle), ("load power", profile.power.load)):
         if watts:
             yield label, f"{watts.value:g} W", watts.source

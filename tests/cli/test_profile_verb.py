@@ -46,12 +46,20 @@ def test_show_gives_every_figure_its_unit_and_its_source(capsys: pytest.CaptureF
     assert "assumed: three quarters" in text.split("Sources")[1]
 
 
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("rpi5", "by onnxruntime"), ("rpi4", "not by onnxruntime: its CPU has no dotprod"), ("rpi5", "Python 3.13")],
+)
+def test_show_says_whether_onnxruntime_runs(capsys: pytest.CaptureFixture[str], name: str, said: str) -> None:
+    assert said in printed(capsys, "show", name)
+
+
 @pytest.mark.parametrize("name", profile_names())
 def test_show_names_the_source_of_every_figure(capsys: pytest.CaptureFixture[str], name: str) -> None:
-    """For people as footnotes; what has none is a choice: the class, the system, what the runtime is built for."""
+    """For people as footnotes; what has none is a choice, as the class and the system, or follows from others."""
     shown, footnotes = printed(capsys, "show", name).split("\nSources\n")
     unsourced = [line.split("  ")[1] for line in shown.splitlines()[2:] if line and not line.endswith("]")]
-    assert unsourced == ["class", "system", "runtime"]
+    assert unsourced == ["class", "system", "runtime", "encoders"]
     data = profile_table(load_profile(name))
     assert {line.split("] ", 1)[1] for line in footnotes.splitlines()} == set(sources(data))
 
