@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from edgepack.domain.bundle import EVIDENCE, MANIFEST, SIGNATURE, SUMS, Manifest
 from edgepack.domain.errors import VerificationError
+from edgepack.domain.onnx_external import externals, mistakes
 from edgepack.domain.progress import Bar
 from edgepack.domain.weights import SYNTHETIC_KEY
 from edgepack.formats.opening import file_in, read_manifest, read_small
@@ -14,6 +15,7 @@ from edgepack.formats.sums import parse_sums
 
 _SUMS_OF_EVIDENCE = f"{EVIDENCE}/{SUMS}"
 _GGUF = b"GGUF"
+_ONNX = ".onnx"
 _FIRST_KEYS = 4096
 """Bytes: our own files say there that they are synthetic."""
 _NAMED = 8
@@ -48,6 +50,9 @@ def check(reader: BundleReader, bar: Bar) -> Checked:
             _complain([f"no GGUF: {gguf.path}"])
         if SYNTHETIC_KEY.encode() in head[:_FIRST_KEYS]:
             _complain([f"synthetic weights, which know nothing: {gguf.path}"])
+    _complain(
+        [mistake for file in manifest.files if file.path.endswith(_ONNX) for mistake in _elsewhere(reader, file.path)]
+    )
     members = [member for member in reader.members if member.kind is Kind.FILE]
     return Checked(
         manifest=manifest,
@@ -117,6 +122,18 @@ def _not_executable(reader: BundleReader, manifest: Manifest) -> Iterator[str]:
         member = file_in(reader, file.path)
         if file.executable and member and not member.mode & 0o100:
             yield f"not executable: {file.path}"
+
+
+def _elsewhere(reader: BundleReader, path: str) -> Iterator[str]:
+    """Weights of an ONNX file that are not in the bundle, whatever onnxruntime would make of them."""
+    member = file_in(reader, path)
+    data = b"".join(reader.chunks(member)) if member else b""
+    sizes = {other.path: other.size for other in reader.members if other.kind is Kind.FILE}
+    try:
+        for found in externals(data):
+            yield from mistakes(found, path, sizes)
+    except ValueError as error:
+        yield f"no ONNX: {path} ({error})"
 
 
 def _shown(path: str) -> str:
