@@ -17,7 +17,10 @@ from edgepack.domain.quant import Quant
 from edgepack.engines.llamacpp import identify
 from edgepack.infra.library import load_losses
 from edgepack.stages.fidelity import compare
+from tests.fakes.checkpoints import make_checkpoint
 from tests.fakes.demo_copy import DEMO, copy_demo, edit_header, edit_json, read_weights, write_weights
+from tests.fakes.mistakes import MISTAKES
+from tests.oracle.recipes import RECIPES
 
 SCHEMA = json.loads((Path(__file__).parents[1] / "docs/schemas/gates.schema.json").read_text())
 USUAL = ["build", "--profile", "host", "--no-bench", "--runtime", "none", "--quant", "Q8_0"]
@@ -31,7 +34,7 @@ def test_the_figures_are_evidence(tmp_path: Path, capsys: pytest.CaptureFixture[
         jsonschema.Draft202012Validator(SCHEMA).validate(found)
         assert found["passed"] is True
         assert {gate["kind"] for gate in found["gates"] if gate["checked"]} == {
-            "tokenizer", "chat-template", "ends", "golden", "divergence",
+            "tokenizer", "chat-template", "ends", "golden", "divergence", "logits",
         }  # fmt: skip
     assert capsys.readouterr().err.count("comparing tokens, chat template and ends") == 1
     assert run(["verify", str(tmp_path / "bundle"), "--no-run"]) == 0
@@ -70,7 +73,7 @@ def test_a_failed_gate_can_be_forced(tmp_path: Path, capsys: pytest.CaptureFixtu
     [
         ("none", None),
         ("quick", {"tokenizer", "merges", "chat-template", "ends", "golden"}),
-        ("full", {"tokenizer", "merges", "chat-template", "ends", "golden", "divergence"}),
+        ("full", {"tokenizer", "merges", "chat-template", "ends", "golden", "divergence", "logits"}),
     ],
 )
 def test_the_depth_says_what_is_asked(depth: str, asked: set[str] | None, tmp_path: Path) -> None:
@@ -112,7 +115,42 @@ def test_a_ready_gguf_is_held_against_the_checkpoint_that_is_said_to_be_its_own(
         assert run([*USUAL[:-2], *words]) == code
     assert "chat-template: 4 apart of 4" in (said := capsys.readouterr().err)
     assert "ends: 1 apart of 1, first token 3: the file's end, and the tokenizer's is 2" in said
-    assert json.loads((tmp_path / "0/evidence/gates.json").read_text())["gates"][-1]["kind"] == "divergence"
+    assert json.loads((tmp_path / "0/evidence/gates.json").read_text())["gates"][-1]["kind"] == "logits"
+
+
+@pytest.mark.parametrize(
+    ("mistake", "quant"), [(None, "Q8_0"), ("permutation", "Q4_0"), ("rope-base", "Q8_0"), ("head", "F16")]
+)
+def test_a_ready_gguf_of_a_wrong_converter_is_seen_by_another_engine(
+    mistake: str | None, quant: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Rows in a wrong order, another rotary base, another head; an honest one passes."""
+    made = copy_demo(tmp_path / "made")
+    if mistake:
+        MISTAKES[mistake](made)
+    weights = tmp_path / "weights.gguf"
+    assert run(["convert", str(made), "--quant", quant, "--out", str(weights), "--quiet"]) == 0
+    words = ["--model", str(weights), "--checkpoint", "demo-1m", "--gates", "full", "--out", str(tmp_path / "bundle")]
+    code = run([*USUAL[:-2], *words, "--force"])
+    assert code == 0
+    found = json.loads((tmp_path / "bundle/evidence/gates.json").read_text())
+    jsonschema.Draft202012Validator(SCHEMA).validate(found)
+    (gate,) = (gate for gate in found["gates"] if gate["kind"] == "logits")
+    assert gate["passed"] is (mistake is None), gate
+    assert gate["checked"] == 256
+    assert ("warning: logits: 1 apart of 256" in capsys.readouterr().err) is (mistake is not None)
+
+
+def test_a_family_that_only_llama_cpp_runs_has_no_second_opinion(vocabularies: Path, tmp_path: Path) -> None:
+    (recipe,) = (recipe for recipe in RECIPES if recipe.name == "gemma-2-seeded")
+    checkpoint = make_checkpoint(recipe, tmp_path / "gemma", vocabularies)
+    words = ["--model", str(checkpoint), "--gates", "full", "--force", "--out", str(tmp_path / "bundle")]
+    assert run([*USUAL, *words]) == 0
+    found = json.loads((tmp_path / "bundle/evidence/gates.json").read_text())
+    (gate,) = (gate for gate in found["gates"] if gate["kind"] == "logits")
+    assert (gate["passed"], gate["checked"]) == (True, 0)
+    assert "not run: " in gate["notes"][0]
+    assert "is none of LlamaForCausalLM" in gate["notes"][0]
 
 
 def test_a_checkpoint_beside_a_checkpoint_makes_no_sense(tmp_path: Path) -> None:

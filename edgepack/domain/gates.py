@@ -30,6 +30,8 @@ class GateKind(StrEnum):
     """Generation stops where the checkpoint says, and the file names no other token as its end."""
     DIVERGENCE = "divergence"
     """What is expected next is near to what full precision expects."""
+    LOGITS = "logits"
+    """What is expected next is what the checkpoint itself expects under another engine."""
     GOLDEN = "golden"
     """A greedy answer is text."""
 
@@ -41,7 +43,7 @@ class GateDepth(StrEnum):
     QUICK = "quick"
     """All that needs no other weights."""
     FULL = "full"
-    """Divergence from full precision too, which must be converted and run."""
+    """Divergence from full precision too, which must be converted and run, and the logits of another engine."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,49 +1,46 @@
 """What a GGUF expects behind each token of a text that is given, by llama.cpp; it compares with nothing."""
 
-import ctypes
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from edgepack.domain.errors import BadInputError
-from edgepack.engines.llamacpp_library import OpenModel, context, decode, opened, refuse_encoder, refused
+from edgepack.engines.llamacpp_library import OpenModel, context, opened, refuse_encoder, refused
+
+Pieces = Sequence[Sequence[int]]
+"""A text's tokens, cut into what is read together; one of a single token is a step of generation."""
 
 
-def forced_logits(weights: Path, tokens: Sequence[int], *, at_once: int, threads: int) -> npt.NDArray[np.float32]:
-    """Logits (tokens, vocabulary): the first tokens are read `at_once`, the others one by one behind them.
+def forced_logits(weights: Path, pieces: Pieces, *, threads: int) -> Iterator[npt.NDArray[np.float32]]:
+    """Logits behind each token of each piece, (tokens, vocabulary), on one cache of keys and values.
 
     Raises BadInputError for an encoder, and for tokens that the vocabulary does not have.
     """
     with opened(weights) as model:
         refuse_encoder(model)
         size = int(model.native.llama_vocab_n_tokens(model.vocabulary))
-        if not all(0 <= token < size for token in tokens):
+        if not all(0 <= token < size for piece in pieces for token in piece):
             raise BadInputError(f"{weights}: tokens beyond its {size}", hint="compare files of one model")
-        with context(model, tokens=len(tokens), threads=threads, cpus=None) as handle:
-            rows = [_read(model, handle, tokens[:at_once], size)]
-            for token in tokens[at_once:]:
-                decode(model.native, handle, (ctypes.c_int32 * 1)(token), 1)
-                rows.append(_row(model, handle, -1, size)[None])
-    return np.concatenate(rows)
+        with context(model, tokens=sum(map(len, pieces)), threads=threads, cpus=None) as handle:
+            begin = 0
+            for piece in pieces:
+                yield _read(model, handle, piece, begin, size)
+                begin += len(piece)
 
 
-def _read(model: OpenModel, handle: int, tokens: Sequence[int], size: int) -> npt.NDArray[np.float32]:
+def _read(model: OpenModel, handle: int, tokens: Sequence[int], begin: int, size: int) -> npt.NDArray[np.float32]:
     native = model.native
     batch = native.llama_batch_init(len(tokens), 0, 1)
     try:
         batch.n_tokens = len(tokens)
         for place, token in enumerate(tokens):
-            batch.token[place], batch.pos[place], batch.logits[place] = token, place, True
+            batch.token[place], batch.pos[place], batch.logits[place] = token, begin + place, True
             batch.n_seq_id[place], batch.seq_id[place][0] = 1, 0
         if (status := native.llama_decode(handle, batch)) != 0:
             raise refused(status, len(tokens))
-        return np.stack([_row(model, handle, place, size) for place in range(len(tokens))])
+        rows = [native.llama_get_logits_ith(handle, place) for place in range(len(tokens))]
+        return np.stack([np.ctypeslib.as_array(row, (size,)) for row in rows])
     finally:
         native.llama_batch_free(batch)
-
-
-def _row(model: OpenModel, handle: int, place: int, size: int) -> npt.NDArray[np.float32]:
-    given = model.native.llama_get_logits_ith(handle, place)
-    return np.array(np.ctypeslib.as_array(given, (size,)))

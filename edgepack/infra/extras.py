@@ -2,11 +2,17 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 
 from edgepack.domain.errors import UsageError
 
 _ONNX = {"onnx": "onnx", "onnxruntime": "onnxruntime", "sklearn": "scikit-learn"}
 """Packages by what is imported of them."""
+
+
+def onnx_missing() -> str | None:
+    """A package that running ONNX needs and that is not installed; nothing is imported."""
+    return next((package for name, package in _ONNX.items() if name != "sklearn" and find_spec(name) is None), None)
 
 
 @contextmanager

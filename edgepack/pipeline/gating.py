@@ -7,6 +7,7 @@ from pathlib import Path
 
 import edgepack
 from edgepack.domain.adapter import AdapterWeights
+from edgepack.domain.agreement import not_run
 from edgepack.domain.divergence import divergence_gate, divergence_limit
 from edgepack.domain.errors import BadInputError
 from edgepack.domain.fidelity import CHUNK_TOKENS
@@ -22,6 +23,7 @@ from edgepack.infra.pins import llama_cpp_pin
 from edgepack.infra.store import home, require_space
 from edgepack.pipeline.contents import sample_prompt
 from edgepack.pipeline.order import Order, Planned
+from edgepack.stages.agreement import second_opinion, unable
 from edgepack.stages.convert import Opened, convert_to, mixture_of, open_checkpoint
 from edgepack.stages.fetch import fetch
 from edgepack.stages.fidelity import compare
@@ -30,7 +32,7 @@ from edgepack.stages.golden import golden_answer
 
 GATES = "gates.json"
 # Raised whenever gates look at something else: what passed then is asked again.
-_RULES = "edgepack-gates/1"
+_RULES = "edgepack-gates/2"
 _TEXT = Path(edgepack.__file__).parent / "data" / "calibration.txt"
 _CHUNKS = 4
 """Of 512 tokens each: a thousand places, whose mean is known to a tenth of itself or so."""
@@ -110,8 +112,8 @@ def _each(gated: _Gated, progress: Progress) -> Iterator[tuple[Gate, ...]]:
         yield check_gates(checkpoint.checkpoint.directory, weights.path)
     adapter = gated.adapter.path if gated.adapter else None
     yield (golden_answer(weights.path, sample_prompt(gated.order), adapter=adapter, threads=gated.order.workers),)
-    if checkpoint and gated.depth is GateDepth.FULL and weights.quant not in _UNROUNDED:
-        yield (_divergence(checkpoint, gated, progress),)
+    if checkpoint and gated.depth is GateDepth.FULL:
+        yield from _beside_full(checkpoint, gated, progress)
 
 
 def _report(gates: tuple[Gate, ...], gated: _Gated, progress: Progress) -> None:
@@ -124,21 +126,55 @@ def _report(gates: tuple[Gate, ...], gated: _Gated, progress: Progress) -> None:
             progress.warn(f"{gate.kind}: {note}")
 
 
-def _divergence(opened: Opened, gated: _Gated, progress: Progress) -> Gate:
+def _beside_full(opened: Opened, gated: _Gated, progress: Progress) -> Iterator[tuple[Gate, ...]]:
     """Full precision is made for this, and gone afterwards: what it showed is kept."""
+    rounded = gated.weights.quant not in _UNROUNDED
+    silent = _no_opinion(opened)
+    short = gated.weights.context_length < CHUNK_TOKENS
+    with partial_directory(home() / "full-precision") as scratch:
+        full = gated.weights
+        if rounded and not (short and silent):
+            full = _made(scratch / "full.gguf", opened, Quant.F16, gated, progress)
+        if rounded:
+            yield (_divergence(opened, gated, full, progress),)
+        yield (not_run(silent) if silent else _second_opinion(opened, gated, full, scratch, progress),)
+
+
+def _made(path: Path, opened: Opened, quant: Quant, gated: _Gated, progress: Progress) -> Weights:
+    conversion = opened.conversion
+    size = conversion.plan.size(mixture_of(quant, UNTUNED))
+    require_space(path.parent, size, f"{conversion.name} {quant}, which the weights are compared with")
+    return convert_to(path, conversion, quant, threads=gated.order.workers, progress=progress)
+
+
+def _divergence(opened: Opened, gated: _Gated, full: Weights, progress: Progress) -> Gate:
     if gated.weights.context_length < CHUNK_TOKENS:
         return _unasked(f"a context of {gated.weights.context_length} tokens, and {CHUNK_TOKENS} are read together")
-    conversion, threads = opened.conversion, gated.order.workers
-    with partial_directory(home() / "full-precision") as scratch:
-        size = conversion.plan.size(mixture_of(Quant.F16, UNTUNED))
-        require_space(scratch, size, f"{conversion.name} F16, which its quantization is compared with")
-        full = convert_to(scratch / "full.gguf", conversion, Quant.F16, threads=threads, progress=progress)
-        try:
-            found = compare(gated.weights, full, _TEXT, progress=progress, threads=threads, limit=_CHUNKS)
-        except BadInputError as error:  # a vocabulary that ends every text: there is no text to go on
-            return _unasked(error.what)
+    try:
+        found = compare(gated.weights, full, _TEXT, progress=progress, threads=gated.order.workers, limit=_CHUNKS)
+    except BadInputError as error:  # a vocabulary that ends every text: there is no text to go on
+        return _unasked(error.what)
     untuned = not opened.tuning.overrides
     return divergence_gate(found, divergence_limit(load_losses(), gated.weights.gguf_quant) if untuned else None)
+
+
+def _no_opinion(opened: Opened) -> str | None:
+    """Why the checkpoint is not run by another engine, if it is not."""
+    if any(source.update for source in opened.conversion.plan.sources):
+        return "an adapter is merged into these weights"
+    return unable(opened.checkpoint.directory)
+
+
+def _second_opinion(opened: Opened, gated: _Gated, full: Weights, scratch: Path, progress: Progress) -> Gate:
+    """Of weights that were not made here, a twin that is shows what rounding alone costs."""
+    stranger = opened is not gated.planned.material
+    quant = gated.weights.gguf_quant
+    rounds = stranger and quant not in (None, *_UNROUNDED)
+    twin = _made(scratch / "twin.gguf", opened, quant, gated, progress) if rounds and quant else None
+    return second_opinion(
+        gated.weights, opened.checkpoint.directory, full=full.path, twin=twin.path if twin else None,
+        text=_TEXT.read_text(encoding="utf-8"), scratch=scratch, threads=gated.order.workers, progress=progress,
+    )  # fmt: skip
 
 
 def _unasked(why: str) -> Gate:

@@ -43,8 +43,9 @@ def cosines(ours: npt.NDArray[np.float32], theirs: npt.NDArray[np.float32]) -> n
 
 def compared(gguf: Path, path: Path, *, places: int, vocabulary: int) -> npt.NDArray[np.float64]:
     tokens = [int(token) for token in np.random.default_rng(7).integers(3, vocabulary, places)]
-    theirs = forced_logits(gguf, tokens, at_once=_PROMPT, threads=1)
-    found = cosines(forced(path, tokens, _PROMPT), theirs[_PROMPT - 1 :])
+    pieces = [tokens[:_PROMPT], *([token] for token in tokens[_PROMPT:])]
+    theirs = np.concatenate([piece[-1:] for piece in forced_logits(gguf, pieces, threads=1)])
+    found = cosines(forced(path, tokens, _PROMPT), theirs)
     print(f"{gguf.name}: cosine worst {found.min():.6f}, mean {found.mean():.6f}")
     return found
 

@@ -32,8 +32,9 @@ DECODERS: dict[str, Recipe] = {
 biases; heads that are normed, wider than the states, a head of its own."""
 
 
-def decoder_checkpoint(name: str, directory: Path, vocabularies: Path) -> Path:
-    return make_checkpoint(DECODERS[name], directory, vocabularies)
+def decoder_checkpoint(name: str, directory: Path, vocabularies: Path, *, spread: float = _SPREAD) -> Path:
+    """`spread` is the weights' deviation: the larger, the more depends on which token looks at which."""
+    return make_checkpoint(replace(DECODERS[name], spread=spread), directory, vocabularies)
 
 
 def decoder_gguf(checkpoint: Path, quant: Quant, path: Path) -> Path:
