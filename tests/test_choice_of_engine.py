@@ -102,6 +102,19 @@ def test_a_ready_encoder_is_a_candidate_too(
     ]  # fmt: skip
 
 
+def test_the_catalogue_s_encoders_are_candidates_for_labels(task: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """From the smallest up, none fetched; not where onnxruntime does not run, nor for what the policy refuses."""
+    words = ["--task", task, "--dry-run", "--offline", "--tries", "5"]
+    found = built([*words, "--profile", "rpi5"], capsys)["candidates"]
+    assert found[0] == {"model": "all-minilm-l6-v2", "engine": "onnx", "quant": "q8", "size": 25386048}
+    assert {one["engine"] for one in found} == {"onnx", "llamacpp"}
+    assert [one["size"] for one in found] == sorted(one["size"] for one in found)
+    old = built([*words, "--profile", "rpi4"], capsys)["candidates"]
+    assert {one["engine"] for one in old} == {"llamacpp"}
+    named = built([*words, "--profile", "rpi5", "--model", "all-MiniLM-L6-v2", "--model", "gte-small"], capsys)
+    assert [(one["engine"], one["quant"]) for one in named["candidates"]] == [("onnx", "q8")] * 2
+
+
 def test_a_device_that_onnxruntime_does_not_run_on_gets_the_decoder(
     task: str, encoder: Path, decoder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

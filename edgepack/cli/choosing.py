@@ -76,24 +76,28 @@ def choose(
     output: Output,
 ) -> Chosen:
     """What the options ask for; raises UsageError where they make no sense together."""
+    from edgepack.domain.task import Labels
     from edgepack.infra.library import load_policy
-    from edgepack.pipeline.picking import pick_models
+    from edgepack.pipeline.picking import pick_encoders, pick_models
 
     task, kind = _task_of(said)
     quants = tuple(Quant(quant) for quant in said["quants"] if quant in tuple(Quant))
+    precisions = tuple(OnnxQuant(quant) for quant in said["quants"] if quant in tuple(OnnxQuant))
     if task is None:
         _refuse_several(said)
     if said["models"]:
-        precisions = tuple(OnnxQuant(quant) for quant in said["quants"] if quant in tuple(OnnxQuant))
         return _named(said["models"], quants, precisions, context, task)
+    policy = load_policy(said["policy"])
     picked = pick_models(
-        profile, kind, policy=load_policy(said["policy"]), quants=quants, context=context,
+        profile, kind, policy=policy, quants=quants, context=context,
         allow_over_3b=allow_over_3b, force=force,
     )  # fmt: skip
     model, source, quant = picked.wanted[0]
     if task is None:
         output.step(f"picked {model} {quant} for {kind}: `edgepack pick --profile {profile}` says why")
-    search = Search(task=task, wanted=picked.wanted, most=said["tries"]) if task else None
+    labels = task is not None and isinstance(task.form, Labels)
+    encoders = pick_encoders(profile, policy=policy, precisions=precisions) if labels else ()
+    search = Search(task=task, wanted=(*picked.wanted, *encoders), most=said["tries"]) if task else None
     return Chosen(source=source, quant=quant, context=picked.context, search=search)
 
 

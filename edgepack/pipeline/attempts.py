@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
+from edgepack.domain.catalogue import CatalogueModel
 from edgepack.domain.engine import Engine
 from edgepack.domain.errors import UsageError
 from edgepack.domain.progress import Progress
@@ -12,6 +13,7 @@ from edgepack.infra.library import load_catalogue, load_sizes
 from edgepack.pipeline.material import is_encoder
 from edgepack.pipeline.order import Order, Planned
 from edgepack.pipeline.planning import prepare
+from edgepack.stages.encoder import class_becomes_onnx, encoder_size
 
 _USUAL: dict[Engine, tuple[Quant | OnnxQuant, ...]] = {
     Engine.LLAMA_CPP: (Quant.Q4_0, Quant.Q4_K_M, Quant.Q8_0), Engine.ONNX: (OnnxQuant.Q8,),
@@ -37,7 +39,7 @@ class Attempt:
 
     def ordered(self, order: Order) -> Order:
         """The order for it."""
-        return _for(order, self.source, self.quant)
+        return _for(order, self.source, self.engine, self.quant)
 
 
 def attempts(order: Order, wanted: Sequence[Wanted], progress: Progress) -> tuple[Attempt, ...]:
@@ -69,35 +71,50 @@ def _all_of(
 ) -> Iterator[Attempt]:
     """At each quantization that its engine has of those asked for, or at the usual ones; ready weights once."""
     listed = load_catalogue().find(source.repository) if isinstance(source, HubSource) else None
-    onnx = listed is None and is_encoder(replace(order, source=source), progress)
-    engine = Engine.ONNX if onnx else Engine.LLAMA_CPP
-    kind = OnnxQuant if onnx else Quant
+    engine = _engine_of(listed, replace(order, source=source), progress)
+    kind = OnnxQuant if engine is Engine.ONNX else Quant
     quants = [quant for quant in dict.fromkeys(asked) if isinstance(quant, kind)] or _USUAL[engine]
     if isinstance(source, GgufSource | OnnxSource):
         yield _opened(order, title, source, engine, None, progress)
         return
     for quant in quants:
-        if listed and isinstance(quant, Quant):
-            size = load_sizes()[listed.id].quants[quant].size
+        if listed:
             yield Attempt(
-                source=source, title=title, engine=engine, quant=quant, parameters=listed.parameters, size=size
-            )
+                source=source, title=title, engine=engine, quant=quant, parameters=listed.parameters,
+                size=_listed_size(listed, quant),
+            )  # fmt: skip
         else:
             yield _opened(order, title, source, engine, quant, progress)
+
+
+def _engine_of(listed: CatalogueModel | None, order: Order, progress: Progress) -> Engine:
+    """A model of the catalogue is not fetched to know."""
+    if listed is None:
+        return Engine.ONNX if is_encoder(order, progress) else Engine.LLAMA_CPP
+    usual = Engine.ONNX if class_becomes_onnx(listed.architecture) else Engine.LLAMA_CPP
+    return order.engine or usual
+
+
+def _listed_size(listed: CatalogueModel, quant: Quant | OnnxQuant) -> int:
+    if isinstance(quant, OnnxQuant):
+        return encoder_size(listed.parameters, quant)
+    return load_sizes()[listed.id].quants[quant].size
 
 
 def _opened(
     order: Order, title: str, source: Source, engine: Engine, quant: Quant | OnnxQuant | None, progress: Progress
 ) -> Attempt:
-    planned = prepare(replace(_for(order, source, quant), force=True), progress)
+    planned = prepare(replace(_for(order, source, engine, quant), force=True), progress)
     return Attempt(
         source=source, title=title, engine=engine, quant=quant, parameters=planned.material.parameters,
         size=planned.plan.chosen.size, planned=planned,
     )  # fmt: skip
 
 
-def _for(order: Order, source: Source, quant: Quant | OnnxQuant | None) -> Order:
+def _for(order: Order, source: Source, engine: Engine, quant: Quant | OnnxQuant | None) -> Order:
+    """An encoder keeps no context: it takes texts as long as it was made for."""
     return replace(
         order, source=source, quant=quant if isinstance(quant, Quant) else None,
         precision=quant if isinstance(quant, OnnxQuant) else None,
+        context=None if engine is Engine.ONNX else order.context,
     )  # fmt: skip

@@ -2,12 +2,16 @@
 
 from dataclasses import dataclass
 
+from edgepack.domain.catalogue import CatalogueModel
 from edgepack.domain.errors import NothingFitsError
 from edgepack.domain.licences import LicencePolicy
 from edgepack.domain.needs import TaskKind, limited, usual_needs
-from edgepack.domain.quant import Quant
+from edgepack.domain.onnx_devices import why_no_onnx
+from edgepack.domain.onnx_memory import onnx_memory
+from edgepack.domain.quant import OnnxQuant, Quant
 from edgepack.domain.source import Source
-from edgepack.infra.library import load_profile
+from edgepack.infra.library import load_catalogue, load_profile
+from edgepack.stages.encoder import class_becomes_onnx, encoder_size
 from edgepack.stages.fetch import find_source
 from edgepack.stages.pick import pick
 
@@ -19,6 +23,27 @@ class PickedModels:
     wanted: tuple[tuple[str, Source, Quant], ...]
     """Not empty."""
     context: int
+
+
+def pick_encoders(
+    profile: str, *, policy: LicencePolicy, precisions: tuple[OnnxQuant, ...]
+) -> tuple[tuple[str, Source, OnnxQuant], ...]:
+    """The catalogue's encoders that the device runs, for a task of labels; none where it runs no onnxruntime."""
+    device = load_profile(profile)
+    if why_no_onnx(device):
+        return ()
+    return tuple(
+        (model.id, find_source(model.id), quant)
+        for model in load_catalogue().models
+        if class_becomes_onnx(model.architecture) and policy.objection(model.licence) is None
+        for quant in precisions or (OnnxQuant.Q8,)
+        if onnx_memory(encoder_size(model.parameters, quant), _vocabulary(model)).total <= device.memory_budget
+    )
+
+
+def _vocabulary(model: CatalogueModel) -> int:
+    found = model.config.values.get("vocab_size")
+    return found if isinstance(found, int) else 0
 
 
 def pick_models(

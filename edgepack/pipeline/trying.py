@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from statistics import median
 
+from edgepack.domain.engine import Engine
 from edgepack.domain.errors import BadInputError, NothingFitsError
 from edgepack.domain.evaluation import Evaluation
 from edgepack.domain.evaluation_json import evaluation_json
@@ -92,9 +93,12 @@ def chosen_order(order: Order, tried: Tried, progress: Progress) -> Order:
 
 def _answering(order: Order, attempt: Attempt, task: Task, progress: Progress) -> Order:
     """With the head that was asked, where an encoder got one."""
-    if attempt.planned is None or not has_head_for(attempt.planned.material, task):
+    if attempt.engine is Engine.LLAMA_CPP:
         return order
-    weights = answering_weights(attempt.planned, order, task, progress)
+    planned = attempt.planned or prepare(replace(order, force=True), progress)
+    if not has_head_for(planned.material, task):
+        return order
+    weights = answering_weights(planned, order, task, progress)
     made_of = None if isinstance(attempt.source, OnnxSource) else attempt.source
     return replace(order, source=OnnxSource(path=weights.path), checkpoint=order.checkpoint or made_of)
 
@@ -123,6 +127,8 @@ def _trial(attempt: Attempt, order: Order, task: Task, progress: Progress, *, al
     # A device's watts say nothing of the seconds that another machine takes.
     here = planned.profile == host_profile()
     weights = answering_weights(planned, order, task, progress)
+    if attempt.engine is Engine.ONNX:
+        candidate = replace(candidate, size=weights.size)  # what was planned was near it
     evaluation, hope = _asked(weights, order, task, progress, watts=planned.profile if here else None)
     expected = None if here else _expected(planned, weights, evaluation)
     return Trial(

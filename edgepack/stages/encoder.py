@@ -82,7 +82,7 @@ class OpenedEncoder:
     def precisions(self, quant: OnnxQuant | None) -> Iterator[Candidate]:
         """The one asked for, or 8 bits."""
         wanted = quant or OnnxQuant.Q8
-        size = round(self.parameters * _BYTES[wanted])
+        size = encoder_size(self.parameters, wanted)
         memory = onnx_memory(size, self.described(wanted).vocabulary)
         return iter((Candidate(quant=wanted, memory=memory, size=size),))
 
@@ -155,7 +155,17 @@ EncoderMaterial: TypeAlias = OpenedEncoder | AdoptedEncoder
 
 def becomes_onnx(checkpoint: Checkpoint) -> bool:
     """Whether its class is one of the encoders."""
-    return is_encoder(read_config(checkpoint.directory))
+    return is_encoder(read_config(checkpoint.directory).checkpoint_class)
+
+
+def class_becomes_onnx(checkpoint_class: str) -> bool:
+    """The same, of a checkpoint that is not here."""
+    return is_encoder(checkpoint_class)
+
+
+def encoder_size(parameters: int, quant: OnnxQuant) -> int:
+    """Bytes of the file, nearly: before it is made."""
+    return round(parameters * _BYTES[quant])
 
 
 def open_encoder_directory(directory: Path, name: str, *, allow_over_3b: bool) -> EncoderConversion:
@@ -192,7 +202,7 @@ def convert_encoder(opened: OpenedEncoder, quant: OnnxQuant, *, store: Store, pr
     conversion = opened.conversion
 
     def make(path: Path) -> str:
-        require_space(path.parent, round(conversion.parameters * _BYTES[quant]), f"{conversion.name} {quant}")
+        require_space(path.parent, encoder_size(conversion.parameters, quant), f"{conversion.name} {quant}")
         progress.step(f"converting {conversion.name} to ONNX, {quant}")
         return write_onnx(conversion, quant, path)
 
@@ -209,7 +219,7 @@ def convert_encoder(opened: OpenedEncoder, quant: OnnxQuant, *, store: Store, pr
 def encoder_to(path: Path, conversion: EncoderConversion, quant: OnnxQuant, *, progress: Progress) -> Weights:
     """The file at `quant`, written to `path`; an error leaves what stood there."""
     with partial_directory(path) as partial:
-        require_space(partial, round(conversion.parameters * _BYTES[quant]), f"{conversion.name} {quant}")
+        require_space(partial, encoder_size(conversion.parameters, quant), f"{conversion.name} {quant}")
         progress.step(f"converting {conversion.name} to ONNX, {quant}")
         new = partial / "weights.onnx"
         digest = write_onnx(conversion, quant, new)

@@ -40,9 +40,9 @@ ENCODERS: tuple[EncoderFamily, ...] = (
 _BY_CLASS = {name: encoder for encoder in ENCODERS for name in encoder.family.classes}
 
 
-def is_encoder(config: Config) -> bool:
+def is_encoder(checkpoint_class: str) -> bool:
     """Whether a checkpoint's class is one of them."""
-    return config.checkpoint_class in _BY_CLASS
+    return checkpoint_class in _BY_CLASS
 
 
 def encoder_family_of(config: Config) -> EncoderFamily:
