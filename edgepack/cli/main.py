@@ -29,6 +29,7 @@ VERBS = {
     "eval": "Measure how well a GGUF does a task, or how near it is to its full precision.",
     "tune": "Search the flags that run a GGUF fastest on a device.",
     "verify": "Check every byte of a bundle, and run its model.",
+    "package": "Wrap a bundle for Debian, OCI registries, RAUC, SWUpdate, or as a squashfs.",
     "sign": "Sign a bundle with an Ed25519 key.",
     "report": "Write one HTML page about a bundle or evaluations.",
     "deploy": "Bring a bundle to a device, test it there, and switch to it.",

@@ -29,6 +29,15 @@ def extract_bundle(reader: BundleReader, destination: Path, bar: Bar) -> None:
         if member.kind is Kind.FILE:
             extract_file(reader, member, destination / member.path, bar=bar)
             (destination / member.path).chmod(0o755 if member.path in executable else 0o644)
+    settle(destination)
+
+
+def settle(root: Path) -> None:
+    """Give the directories from `root` down the mode and time of every bundle's, whatever umask this user has."""
+    directories = [path for path in root.rglob("*") if path.is_dir()]
+    for directory in (*sorted(directories, reverse=True), root):
+        directory.chmod(DIRECTORY_MODE)
+        os.utime(directory, (WRITTEN_AT, WRITTEN_AT))
 
 
 def extract_file(reader: BundleReader, member: Member, path: Path, *, bar: Bar) -> None:

@@ -69,6 +69,29 @@ def rewrite_tar(reader: BundleReader, path: Path, *, top: str, files: Mapping[st
     path.chmod(0o644)
 
 
+def write_members(files: Mapping[str, Path], path: Path, bar: Bar) -> None:
+    """Write files under the names they get, in that order, to the new archive `path`; programs stay programs.
+
+    The bar hears every byte. Raises OSError as the disk does.
+    """
+    made: set[str] = set()
+    with path.open("xb") as archive:
+        for name, file in files.items():
+            for directory in _parents(name):
+                if directory not in made:
+                    made.add(directory)
+                    archive.write(_header(directory + "/", mode=DIRECTORY_MODE, size=0, kind=b"5"))
+            status = file.stat()
+            mode = 0o755 if status.st_mode & 0o100 else 0o644
+            archive.write(_header(name, mode=mode, size=status.st_size, kind=b"0"))
+            for chunk in file_chunks(file):
+                archive.write(chunk)
+                bar.advance(len(chunk))
+            archive.write(bytes(-status.st_size % BLOCK))
+        archive.write(bytes(2 * BLOCK))
+    path.chmod(0o644)
+
+
 def _parents(path: str) -> list[str]:
     return [str(parent) for parent in reversed(PurePosixPath(path).parents) if str(parent) != "."]
 
