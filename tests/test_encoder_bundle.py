@@ -14,10 +14,12 @@ import jsonschema
 import pytest
 
 from edgepack.domain.bundle import TOKENIZER, Format, WheelPlatform
+from edgepack.domain.device import LocalDevice
 from edgepack.domain.encoder import Gives
 from edgepack.domain.engine import Engine
 from edgepack.domain.errors import (
     BadInputError,
+    DeviceError,
     EdgepackError,
     NetworkError,
     NothingFitsError,
@@ -32,6 +34,7 @@ from edgepack.infra.digests import sha256_of
 from edgepack.infra.wheels import Wheel, package_versions, pinned_wheels
 from edgepack.pipeline import Built, Order, build, prepare
 from edgepack.stages.bundle import BundleContents, EncoderContents, write_bundle
+from edgepack.stages.deploy import deploy
 from edgepack.stages.fetch import find_source
 from edgepack.stages.verify import verify
 from tests.conftest import ROOT
@@ -172,6 +175,24 @@ def test_a_ready_file_is_built_as_its_checkpoint(built: Built, checkpoint: Path,
 def copied(built: Built, to: Path) -> Path:
     subprocess.run(["cp", "-a", built.bundle.path, to], check=True)
     return to
+
+
+def test_it_is_deployed_with_what_its_self_test_compares(
+    built: Built, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EDGEPACK_PYTHON", sys.executable)
+    monkeypatch.setenv("EDGEPACK_CACHE", str(tmp_path / "cache"))
+    there = tmp_path / "there"
+    done = deploy(built.bundle.path, LocalDevice(), place=str(there), selftest=True, keep=1, progress=Silent())
+    assert done.selftest
+    assert "10 texts, cosine 1.00000 at least" in done.selftest
+    assert "ms a text" in done.selftest
+    monkeypatch.setenv("EDGEPACK_PYTHON", "no-python-of-this-name")
+    with pytest.raises(DeviceError, match="no no-python-of-this-name") as failure:
+        deploy(
+            built.bundle.path, LocalDevice(), place=str(tmp_path / "other"), selftest=True, keep=1, progress=Silent()
+        )
+    assert "--with-wheels" in failure.value.hint
 
 
 def test_a_changed_file_is_refused_before_anything_runs(built: Built, tmp_path: Path) -> None:

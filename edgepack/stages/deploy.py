@@ -9,10 +9,11 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from edgepack.domain.bundle import MANIFEST, SIGNATURE, SUMS, Format, PayloadFile
+from edgepack.domain.bundle import EVIDENCE, MANIFEST, SIGNATURE, SUMS, Format, PayloadFile
 from edgepack.domain.deployment import Deployment, RolledBack, checked_place
 from edgepack.domain.device import Device
 from edgepack.domain.errors import DeviceError, ExitCode, NoSpaceError, VerificationError
+from edgepack.domain.golden import GOLDEN_OUTPUTS
 from edgepack.domain.progress import Progress
 from edgepack.formats.checking import Checked, check
 from edgepack.formats.extraction import extract_file
@@ -23,8 +24,11 @@ from edgepack.transports.opening import open_transport
 from edgepack.transports.protocol import MINUTE, Transport
 from edgepack.transports.releases import Releases, Room
 
+_OUTPUTS = f"{EVIDENCE}/{GOLDEN_OUTPUTS}"
 _PLACE = "deployed"
 """Below the device's own directory, where none is named."""
+_NO_RUNTIME = "build the bundle with a runtime for this device, or install llama.cpp there"
+_NO_PYTHON = "build the bundle --with-wheels for this device's --python, or install the packages there"
 _HEADROOM = 1 << 22
 """Bytes for directories and the disk's own books."""
 _SELFTEST = 60 * MINUTE
@@ -56,7 +60,12 @@ def deploy(
                     if _is_of(old, checked)
                     else _bring(transport, there, reader, bundle, wanted, checked, progress)
                 )
-                said = _selftest(transport, there, new, is_new=new != old, progress=progress) if selftest else None
+                hint = _NO_PYTHON if checked.manifest.facts.encoder else _NO_RUNTIME
+                said = (
+                    _selftest(transport, there, new, is_new=new != old, hint=hint, progress=progress)
+                    if selftest
+                    else None
+                )
                 if new != old:
                     progress.step(f"switching to {new}")
                     there.switch(new)
@@ -81,9 +90,9 @@ def roll_back(device: Device, *, place: str | None, progress: Progress) -> Rolle
 
 
 def _payload(reader: BundleReader, checked: Checked) -> tuple[PayloadFile, ...]:
-    """Every file that the device needs: the payload and its signature, without the evidence beside it."""
-    signed = (SIGNATURE,) if file_in(reader, SIGNATURE) else ()
-    heads = [(path, read_small(reader, path)) for path in (MANIFEST, SUMS, *signed)]
+    """Every file that the device needs: the payload, its signature, and what an encoder's self-test compares with."""
+    beside = (path for path in (SIGNATURE, _OUTPUTS) if file_in(reader, path))
+    heads = [(path, read_small(reader, path)) for path in (MANIFEST, SUMS, *beside)]
     own = (PayloadFile(path=path, size=len(data), sha256=hashlib.sha256(data).hexdigest()) for path, data in heads)
     return (*own, *checked.manifest.files)
 
@@ -144,7 +153,9 @@ def _as_file(reader: BundleReader, bundle: Path, file: PayloadFile, progress: Pr
         yield path
 
 
-def _selftest(transport: Transport, there: Releases, release: str, *, is_new: bool, progress: Progress) -> str:
+def _selftest(
+    transport: Transport, there: Releases, release: str, *, is_new: bool, hint: str, progress: Progress
+) -> str:
     """The last line of the release's self-test on the device; one that fails is removed if it `is_new`."""
     progress.step(f"self-test on {transport.device}")
     done = transport.run([f"{there.path(release)}/selftest"], timeout=_SELFTEST)
@@ -152,10 +163,11 @@ def _selftest(transport: Transport, there: Releases, release: str, *, is_new: bo
         return _lines(done)[-1]
     if is_new:
         there.drop(release)
-    raise _failed(done, transport, kept="the old release still serves" if is_new else "it is the one that serves")
+    kept = "the old release still serves" if is_new else "it is the one that serves"
+    raise _failed(done, transport, kept=kept, hint=hint)
 
 
-def _failed(done: Completed, transport: Transport, *, kept: str) -> Exception:
+def _failed(done: Completed, transport: Transport, *, kept: str, hint: str) -> Exception:
     said = next((line.partition("error: ")[2] for line in _lines(done) if line.startswith("error: ")), "")
     reason = said or f"status {done.status}: {_lines(done)[-1]}"
     what = f"{transport.device}: the self-test failed: {reason}; {kept}"
@@ -163,9 +175,7 @@ def _failed(done: Completed, transport: Transport, *, kept: str) -> Exception:
         case ExitCode.NO_SPACE:
             return NoSpaceError(what, hint="stop what uses the memory there, the old release too, and run it again")
         case ExitCode.DEVICE:
-            return DeviceError(
-                what, hint="build the bundle with a runtime for this device, or install llama.cpp there"
-            )
+            return DeviceError(what, hint=hint)
         case _:
             return VerificationError(what, hint="build the bundle again, for this device's profile")
 

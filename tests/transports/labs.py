@@ -175,10 +175,10 @@ def adb_lab(name: str, place: Path, kind: str, *, shell_v2: bool, server_port: i
 
 
 @contextmanager
-def foreign_ssh_lab(name: str, place: Path) -> Iterator[Lab]:
+def foreign_ssh_lab(name: str, place: Path, kind: str = "busybox") -> Iterator[Lab]:
     """A board of another architecture, whose core is a Cortex-A76; its root is `place`/root."""
     (place / "home").mkdir()
-    with foreign_machine(AARCH64, place, place / "home", "busybox") as machine:
+    with foreign_machine(AARCH64, place, place / "home", kind) as machine:
         environment = environment_of(place / "home", machine.path) | machine.environment
         server = Sshd(place, environment, shell=" ".join([*machine.enter, "/bin/sh"]))
         client = place / "client"
