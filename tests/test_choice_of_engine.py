@@ -9,7 +9,9 @@ import pytest
 
 from edgepack.cli.main import run
 from edgepack.domain.errors import ExitCode
+from tests.engines.test_onnxruntime_tagging import tags_of
 from tests.fakes.checkpoints import make_checkpoint
+from tests.fakes.tagger import TAGS, sentences, trained_tagger
 from tests.oracle.onnx_encoders import RECIPES
 from tests.stages.test_head import WORDS, rows
 
@@ -26,6 +28,18 @@ labels = %s
 [examples]
 file = "asked.jsonl"
 train = "train.jsonl"
+"""
+NAMES = """
+title = "Names"
+kind = "extract"
+metric = "entity-f1"
+[prompt]
+user = "{text}"
+[answer]
+entities = ["PER", "LOC"]
+max_tokens = 16
+[examples]
+file = "asked.jsonl"
 """
 
 
@@ -100,6 +114,26 @@ def test_a_ready_encoder_is_a_candidate_too(
     assert sorted((one["engine"], one["quant"] or "ready") for one in found) == [
         ("llamacpp", "Q8_0"), ("onnx", "f32"), ("onnx", "q8"), ("onnx", "ready"),
     ]  # fmt: skip
+
+
+def test_entities_are_found_by_a_tagger_or_by_a_model_that_writes(
+    decoder: Path, vocabularies: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A tagger's own head answers: what is built is its checkpoint's."""
+    taught = [tags_of(one) for one in sentences(1, 100)]
+    tagger = trained_tagger(tmp_path / "tagger", vocabularies, taught)
+    lines = [json.dumps({"text": one.text, "answer": one.entities}) for one in sentences(2, 20)]
+    (tmp_path / "asked.jsonl").write_text("\n".join(lines))
+    (tmp_path / "names.toml").write_text(NAMES)
+    words = ["--task", str(tmp_path / "names.toml"), "--model", str(tagger), "--model", str(decoder)]
+    out = tmp_path / "bundle"
+    trials = built([*words, "--min-quality", "0.7", "--out", str(out)], capsys)["trials"]["tried"]
+    roles = {(one["engine"], one["role"]) for one in trials}
+    assert ("onnx", "chosen") in roles
+    assert all(one["quality"]["metric"] == "entity-f1" for one in trials)
+    manifest = json.loads((out / "manifest.json").read_text())
+    assert (manifest["encoder"]["gives"], manifest["encoder"]["labels"]) == ("token-classes", list(TAGS))
+    assert run(["verify", str(out)]) == ExitCode.DONE
 
 
 def test_the_catalogue_s_encoders_are_candidates_for_labels(task: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,6 +15,11 @@ def onnx_missing() -> str | None:
     return next((package for name, package in _ONNX.items() if name != "sklearn" and find_spec(name) is None), None)
 
 
+def has_onnx_extra() -> bool:
+    """Whether all of it is installed."""
+    return all(find_spec(package) is not None for package in _ONNX)
+
+
 @contextmanager
 def onnx_extra() -> Iterator[None]:
     """Import onnx, onnxruntime or scikit-learn within it; raises UsageError where they are not installed."""

@@ -10,6 +10,7 @@ from edgepack.domain.onnx_devices import why_no_onnx
 from edgepack.domain.onnx_memory import onnx_memory
 from edgepack.domain.quant import OnnxQuant, Quant
 from edgepack.domain.source import Source
+from edgepack.infra.extras import has_onnx_extra
 from edgepack.infra.library import load_catalogue, load_profile
 from edgepack.stages.encoder import class_becomes_onnx, encoder_size
 from edgepack.stages.fetch import find_source
@@ -28,9 +29,9 @@ class PickedModels:
 def pick_encoders(
     profile: str, *, policy: LicencePolicy, precisions: tuple[OnnxQuant, ...]
 ) -> tuple[tuple[str, Source, OnnxQuant], ...]:
-    """The catalogue's encoders that the device runs, for a task of labels; none where it runs no onnxruntime."""
+    """The catalogue's encoders for a task of labels; none where the device, or this machine, runs no onnxruntime."""
     device = load_profile(profile)
-    if why_no_onnx(device):
+    if why_no_onnx(device) or not has_onnx_extra():
         return ()
     return tuple(
         (model.id, find_source(model.id), quant)

@@ -8,7 +8,7 @@ from functools import partial
 from statistics import median
 
 from edgepack.domain.engine import Engine
-from edgepack.domain.errors import BadInputError, NothingFitsError
+from edgepack.domain.errors import BadInputError, NothingFitsError, UsageError
 from edgepack.domain.evaluation import Evaluation
 from edgepack.domain.evaluation_json import evaluation_json
 from edgepack.domain.profile import Profile
@@ -114,7 +114,7 @@ def _trial(attempt: Attempt, order: Order, task: Task, progress: Progress, *, al
     order = attempt.ordered(order)
     try:
         planned = attempt.planned or prepare(replace(order, force=True), progress)
-    except BadInputError as error:
+    except (BadInputError, UsageError) as error:  # of use: an option that this one's engine does not have
         if alone:
             raise
         return Trial(candidate=_unplanned(attempt), skipped=error.what)

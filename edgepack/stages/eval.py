@@ -52,9 +52,9 @@ def evaluate(
     """Ask `weights` the first `limit` of the task's held-out examples, those kept from earlier left out.
 
     `home` is where answers are kept; `profile` says what power this machine takes where it has no counter; `fresh`
-    forgets earlier answers, `noted` those that came without their tokens' probabilities. Encoders answer with the
-    nearest label. Raises NothingFitsError for a task beyond such weights unless `force`, and what their `Respondent`
-    raises.
+    forgets earlier answers, `noted` those that came without their tokens' probabilities. Encoders answer with
+    labels or entities. Raises NothingFitsError for a task beyond such weights unless `force`, and what their
+    `Respondent` raises.
     """
     _refuse_beyond(weights, task, force=force)
     threads = threads or len(big_cpus())

@@ -64,6 +64,14 @@ def test_trials_know_their_roles_and_their_gaps() -> None:
     assert last.skipped == "does not fit the profile"
 
 
+def test_records_of_before_there_were_two_engines_name_none() -> None:
+    values = trials_values(task())
+    assert {one.engine for one in parse_trials(json.dumps(values), subject="trials.json").tried} == {"llamacpp"}
+    for one in values["tried"]:
+        del one["engine"]
+    assert {one.engine for one in parse_trials(json.dumps(values), subject="trials.json").tried} == {None}
+
+
 def test_what_somebody_may_add_to_a_record_is_no_error() -> None:
     values = {**trials_values(task()), "seconds": 12}
     assert parse_trials(json.dumps(values), subject="trials.json").stopped

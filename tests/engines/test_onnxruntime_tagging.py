@@ -12,7 +12,7 @@ from edgepack.domain.entities import entities_json, read_entities
 from edgepack.domain.errors import BadInputError
 from edgepack.domain.progress import Silent
 from edgepack.domain.quant import OnnxQuant
-from edgepack.domain.tagging import words_of
+from edgepack.domain.tagging import first_pieces, words_of
 from edgepack.domain.task import Entities, Example, Metric, Task
 from edgepack.engines.identifying import identify
 from edgepack.engines.onnxruntime_library import encoded, open_encoder, run
@@ -68,6 +68,21 @@ def test_a_trained_tagger_finds_entities_and_seqeval_says_how_well(tagger: Path,
     assert found.metrics[Metric.EXACT_MATCH].value == pytest.approx(exact, abs=0.05)
     assert set(found.classes) == set(KINDS)
     assert all(1 / len(TAGS) < one.answered.confidence <= 1 for one in found.judged)
+
+
+@pytest.mark.parametrize("name", ["bert-tanh-tokens", "xlm-roberta-tokens", "modernbert-tokens"])
+def test_a_word_s_first_piece_is_the_one_that_holds_its_first_letter(
+    name: str, vocabularies: Path, tmp_path: Path
+) -> None:
+    """By the tokenizer's own account, whatever it cuts, folds or puts before a piece."""
+    (recipe,) = (recipe for recipe in RECIPES if recipe.name == name)
+    encoder = open_encoder(write_encoder(recipe, OnnxQuant.Q8, tmp_path / "e.onnx", vocabularies), threads=1)
+    for text in (
+        "Anna met Ann in Annecy, and O'Neil left.", "Zoë  lives\tin São Paulo (Brazil).",
+        "  Dr. Müller-Lüdenscheidt: 3.14€! ", "東京 に 行く", "हिन्दी में लिखा", "Cafe\u0301 Ünïcödé \ufb01ne ½",
+    ):  # fmt: skip
+        encoding, words = encoded(encoder, text, 1), list(words_of(text))
+        assert first_pieces(words, encoding.offsets) == [encoding.char_to_token(start) for start, _ in words]
 
 
 def test_kinds_that_are_not_asked_for_are_nothing(tagger: Path, tmp_path: Path) -> None:
