@@ -138,6 +138,7 @@ def command(
     Every step is kept in the store: a second run of the same build makes nothing, and a run after ^C goes on.
     """
     from edgepack.domain.trials import trials_json
+    from edgepack.infra.library import load_policy
     from edgepack.pipeline import Order, build
     from edgepack.stages.fetch import find_source
 
@@ -153,7 +154,7 @@ def command(
         runtime=_runtime_of(runtime), flags=_flags_of(record), force=force, threads=threads,
         device=parse_device(device), measure=not no_bench, measure_again=measure_again,
         gates=GateDepth(gates) if gates else None, checkpoint=find_source(checkpoint) if checkpoint else None,
-        route=route_of(routing, large),
+        route=route_of(routing, large), policy=load_policy(said["policy"]),
     )  # fmt: skip
     if dry_run:
         _show_plan(order, chosen, output)

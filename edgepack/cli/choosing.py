@@ -213,7 +213,7 @@ _OPTIONS = (
     ),
     click.option(
         "--licence-policy", "policy", default="any", show_default=True, metavar="permissive|any|FILE",
-        help="Without --model: which terms are accepted.",
+        help="Which terms the model may have: others are not picked, and not built.",
     ),
     click.option(
         "--quant", "quants", multiple=True, type=click.Choice([quant.value for quant in (*Quant, *OnnxQuant)]),

@@ -57,14 +57,19 @@ class Ggml:
         self.library.ggml_fp16_to_fp32_row(source.ctypes.data, target.ctypes.data, source.size)
 
 
-@cache
-def load_ggml() -> Ggml:
-    """The library that llama-cpp-python installed; the package itself is not imported."""
+def ggml_path() -> Path:
+    """The library that llama-cpp-python installed: the same source gives other bits from another compiler."""
     spec = find_spec("llama_cpp")
     if spec is None or spec.origin is None:
         raise EdgepackError("llama-cpp-python is not installed", hint="run: make install")
     suffix = "dylib" if sys.platform == "darwin" else "so"
-    library = ctypes.CDLL(str(Path(spec.origin).parent / "lib" / f"libggml-base.{suffix}"))
+    return Path(spec.origin).parent / "lib" / f"libggml-base.{suffix}"
+
+
+@cache
+def load_ggml() -> Ggml:
+    """The quantizer, ready; the package it came with is not imported."""
+    library = ctypes.CDLL(str(ggml_path()))
     pointer, rows = ctypes.c_void_p, ctypes.c_int64
     library.ggml_quantize_chunk.argtypes = [ctypes.c_int, pointer, pointer, rows, rows, rows, pointer]
     library.ggml_quantize_chunk.restype = ctypes.c_size_t

@@ -23,6 +23,15 @@ class Licence:
     """Whether the hub hands the files only to people who accepted the terms."""
     gated_source: str
 
+    @property
+    def cautions(self) -> tuple[str, ...]:
+        """What whoever makes a product of the model should know, a line each."""
+        title = self.spdx or self.name
+        found = [f"{title} forbids commercial use"] if self.commercial is False else []
+        if self.excluded_regions:
+            found.append(f"{title} excludes {', '.join(self.excluded_regions)}")
+        return tuple(found)
+
 
 def parse_licence(table: Table, sources: Mapping[str, str]) -> Licence:
     """The licence in a catalogue's table."""
@@ -46,6 +55,22 @@ PERMISSIVE = frozenset({
     "MIT", "Unlicense", "Zlib",
 })  # fmt: skip
 """SPDX identifiers of terms that ask for little more than a notice."""
+
+
+_CARD = "the model's card"
+
+
+def named_licence(name: str | None) -> Licence:
+    """What is known of terms by the name that a model's own card gives them: little, unless SPDX knows it.
+
+    The hub writes SPDX's identifiers in lower case. Of anything else nobody found out what it allows.
+    """
+    known = {identifier.lower(): identifier for identifier in PERMISSIVE}
+    spdx = known.get((name or "").lower())
+    return Licence(
+        name=name or "a licence that nobody states", spdx=spdx, url=None, commercial=True if spdx else None,
+        excluded_regions=(), restrictions=None, source=_CARD, gated=False, gated_source=_CARD,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -30,6 +30,7 @@ from edgepack.domain.golden import GOLDEN_TEXTS, GoldenTexts, texts_json
 from edgepack.domain.manifest import manifest_json
 from edgepack.domain.route_json import route_json
 from edgepack.formats.golden import GOLDEN_TEXT, golden_text
+from edgepack.formats.provenance import PROVENANCE, provenance_json
 from edgepack.formats.sbom import sbom_json
 from edgepack.formats.scripts import encoder_program, scripts
 from edgepack.formats.sums import sums_text
@@ -111,12 +112,14 @@ def assemble(
     encoder: EncoderParts | None = None,
     licences: Mapping[str, bytes],
     evidence: Mapping[str, bytes],
+    quantizer: Mapping[str, str] | None = None,
 ) -> Payload:
     """Every file of the bundle with its digest.
 
     `adapter` is the one that `facts` name, unless it is merged; `second` the larger model of a route; `state` and
     `system_prompt` belong together; `programs` go into runtime/; `encoder` is there where `facts` name one.
-    `licences` and `evidence` are bytes by file name.
+    `licences` and `evidence` are bytes by file name; with `quantizer`, what quantized by name and sha256, the
+    evidence says where the bundle comes from.
     Raises ValueError for names that no bundle can hold.
     """
     assert (encoder is None) == (facts.encoder is None), "an encoder's facts and its files belong together"
@@ -143,6 +146,8 @@ def assemble(
     manifest = replace(draft, files=tuple(source.file for source in listed))
     first = _source(MANIFEST, manifest_json(manifest).encode())
     sums = _sums(SUMS, [first, *listed])
+    if quantizer is not None:
+        evidence = {**evidence, PROVENANCE: provenance_json(manifest, sums.file.sha256, quantizer).encode()}
     return Payload(
         manifest=manifest,
         sources=(first, sums, *listed),

@@ -1,6 +1,7 @@
 """The story of a build, in plain typed calls."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import assert_never
 
@@ -23,10 +24,11 @@ from edgepack.pipeline.gating import gate_evidence
 from edgepack.pipeline.larger import check_small
 from edgepack.pipeline.order import Built, Order, Planned
 from edgepack.pipeline.planning import prepare, weights_of
+from edgepack.pipeline.terms import check_terms
 from edgepack.stages.adapter import convert_adapter
 from edgepack.stages.bench import bench
 from edgepack.stages.bundle import Bundle, BundleContents, write_bundle
-from edgepack.stages.convert import Opened
+from edgepack.stages.convert import Opened, quantizer_build
 from edgepack.stages.device_bench import bench_device
 from edgepack.stages.router import router_program
 from edgepack.stages.runtime import adopt_runtime, build_runtime
@@ -38,6 +40,7 @@ __all__ = ["Built", "Order", "Planned", "build", "prepare"]
 def build(order: Order, progress: Progress) -> Built:
     """The whole way from an order to a verified bundle; what was done before is only looked up."""
     planned = prepare(order, progress)
+    check_terms(planned, order.policy, progress)
     progress.step(f"chosen {planned.plan.chosen.title}: {planned.plan.reason}")
     weights = weights_of(planned, order, progress)
     if weights.format is WeightsFormat.ONNX:
@@ -72,7 +75,7 @@ def _written(
     measurement: Measurement | None = None,
 ) -> Built:
     bundle = write_bundle(
-        contents,
+        replace(contents, quantizer=quantizer_build()),
         destination=order.out or Path(planned.name + (".tar" if order.format is Format.TAR else "")),
         format=order.format,
         progress=progress,

@@ -12,6 +12,7 @@ from edgepack.domain.converter import Converter
 from edgepack.domain.device import Device, LocalDevice
 from edgepack.domain.engine import Engine
 from edgepack.domain.gates import GateDepth
+from edgepack.domain.licences import ANY, LicencePolicy
 from edgepack.domain.measurement import Measurement
 from edgepack.domain.native import RuntimeChoice
 from edgepack.domain.plan import Plan
@@ -85,6 +86,8 @@ class Order:
     route: RouteOrder | None = None
     measure: bool = True
     measure_again: bool = False
+    policy: LicencePolicy = ANY
+    """Which terms the model, its adapter and a larger one may have."""
     evidence: Mapping[str, bytes] = field(default_factory=dict)
     """Records that were made on the way to this order, by file name; they go into the bundle."""
 

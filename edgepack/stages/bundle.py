@@ -67,6 +67,8 @@ class BundleContents:
     adapter_licence_files: tuple[Path, ...] = ()
     """Their names get `adapter-` before them."""
     evidence: Mapping[str, bytes] = field(default_factory=dict)
+    quantizer: Mapping[str, str] | None = None
+    """What quantized, by name and sha256: with it the evidence says where the bundle comes from."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -121,6 +123,7 @@ def _assembled(contents: BundleContents, progress: Progress) -> Payload:
             encoder=encoder,
             licences=licences,
             evidence=contents.evidence,
+            quantizer=contents.quantizer,
         )
     except ValueError as error:
         raise BadInputError(str(error), hint="use letters, digits and ._+- only in names") from error

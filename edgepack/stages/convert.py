@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 from edgepack.convert.adapter import Adapter
 from edgepack.convert.card import card_licence
 from edgepack.convert.full_gguf import FullGguf
+from edgepack.convert.ggml import ggml_path
 from edgepack.convert.imatrix import ImportanceMatrix, applied
 from edgepack.convert.memory import loaded_weights, memory_shape, write_skeleton
 from edgepack.convert.onepass import Conversion, Convertible, open_conversion, write_gguf
@@ -25,12 +26,19 @@ from edgepack.domain.weights import Weights
 from edgepack.engines.llamacpp import describe
 from edgepack.engines.llamacpp_buffers import reserved
 from edgepack.formats.partial import partial_directory
+from edgepack.infra.digests import sha256_of
 from edgepack.infra.kept import keep_file
 from edgepack.infra.store import Store, require_space
 
 _LONGEST_NAME = 96
 # Raised whenever the bytes that a conversion gives change: it is part of every key.
 _CONVERTER = "edgepack-convert/1"
+
+
+def quantizer_build() -> dict[str, str]:
+    """What quantizes on this machine, by name and sha256."""
+    path = ggml_path()
+    return {path.name: sha256_of(path)}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -5,11 +5,14 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
 
-from edgepack.domain.bundle import BundleFacts, LicenceName, Manifest, PayloadFile
+from edgepack.domain.bundle import BundledRuntime, BundleFacts, LicenceName, Manifest, PayloadFile
 from edgepack.formats.sbom import sbom_json
 from tests.formats.bundles import ADAPTER, FACTS
 
+NATIVE = BundledRuntime(target="aarch64-linux-musl", origin="0.3.36", digest="d" * 64)
 WEIGHTS = PayloadFile(path="model/tiny.gguf", size=5, sha256="a" * 64)
 
 
@@ -69,3 +72,15 @@ def test_an_adapter_is_a_model_of_its_own_with_a_hash_unless_it_is_merged(merged
     assert (adapter["name"], adapter["licenses"]) == ("tiny-lora", [{"license": {"name": "mit"}}])
     assert adapter.get("hashes") == (None if merged else [{"alg": "SHA-256", "content": "b" * 64}])
     assert document["dependencies"][0]["dependsOn"] == ["model", "adapter"]
+
+
+@pytest.mark.parametrize("adapter", [None, PayloadFile(path="model/adapter.gguf", size=5, sha256="b" * 64)])
+def test_it_is_valid_by_cyclonedxs_own_schema(adapter: PayloadFile | None) -> None:
+    facts = replace(FACTS, adapter=ADAPTER if adapter else None, native=NATIVE)
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text_of(facts, adapter)) is None
+
+
+def test_an_expression_of_licences_is_valid_too() -> None:
+    licence = LicenceName(name="either", spdx="MIT OR Apache-2.0")
+    facts = replace(FACTS, model=replace(FACTS.model, licence=licence))
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text_of(facts)) is None
