@@ -151,6 +151,36 @@ def test_the_self_test_compares_with_what_was_built(name: str, request: pytest.F
     assert "selftest: all right: 10 texts, cosine 1.00000 at least" in done.stderr
 
 
+def test_the_longest_text_takes_the_memory_that_was_planned(built: Built) -> None:
+    """Python, packages, weights and activations; fitted to within 4 %."""
+    program = f"""
+import runpy, sys
+sys.argv[1:] = ["run", "word " * 500]
+runpy.run_path({str(built.bundle.path / "encoder.py")!r}, run_name="__main__")
+print(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM:")))
+"""
+    surroundings = {**os.environ, "EDGEPACK_THREADS": "1", "EDGEPACK_CACHE": str(built.bundle.path.parent / "cache")}
+    done = subprocess.run([sys.executable, "-B", "-c", program], capture_output=True, text=True, env=surroundings)
+    peak = int(done.stdout.splitlines()[-1]) << 10
+    assert peak == pytest.approx(built.planned.plan.chosen.memory.total, rel=0.15)
+
+
+def test_a_ready_file_is_planned_as_its_checkpoint(built: Built, tmp_path: Path) -> None:
+    """Heads and the widest matrix are read off the graph."""
+    ready = tmp_path / "ready.onnx"
+    ready.write_bytes(built.weights.path.read_bytes())
+    planned = prepare(order(ready, tmp_path / "out"), Silent()).plan.chosen.memory
+    assert planned.total == pytest.approx(built.planned.plan.chosen.memory.total, rel=0.03)
+
+
+def test_a_longer_context_is_asked_for_and_has_its_price(checkpoint: Path, tmp_path: Path) -> None:
+    short, long = (prepare(order(checkpoint, tmp_path, context=tokens), Silent()).plan for tokens in (128, 512))
+    assert (short.context, long.context) == (128, 512)
+    assert short.chosen.memory.compute < long.chosen.memory.compute / 4
+    with pytest.raises(UsageError, match="was made for 512 tokens"):
+        prepare(order(checkpoint, tmp_path, context=513), Silent())
+
+
 def test_bench_tells_milliseconds_a_text(built: Built) -> None:
     seen = json.loads(started(built.bundle.path, "bench", "--json").stdout)
     assert seen["texts"] == 10

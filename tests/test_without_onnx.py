@@ -1,4 +1,4 @@
-"""Without the onnx extra every other verb works, and what needs it says how to get it: in an environment without it."""
+"""Without the onnx extra other verbs work, and what needs it says how to get it: in an environment without it."""
 
 import os
 import shutil

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from math import prod
 from pathlib import Path
+from struct import unpack
 from typing import TYPE_CHECKING
 
 from edgepack.domain.encoder import (
@@ -21,6 +22,7 @@ from edgepack.domain.encoder import (
     parse_description,
 )
 from edgepack.domain.errors import BadInputError
+from edgepack.domain.onnx_memory import BASE, EncoderShape
 from edgepack.infra.extras import onnx_extra
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 _DOMAINS = frozenset({"", "com.microsoft"})
 _ELEMENT_BYTES = {1: 4, 2: 1, 7: 8}  # TensorProto.DataType: FLOAT, UINT8, INT64
 _FLOAT, _UINT8 = 1, 2
+_MOST_HEADS = 1024
 _GRAPHS = frozenset({5, 10})  # AttributeProto.AttributeType: GRAPH, GRAPHS
 _ATTRIBUTES = {"bits": 8, "block_size": BLOCK}
 
@@ -44,6 +47,20 @@ def checked(path: Path, data: bytes) -> tuple[EncoderDescription, str]:
     for mistake in _mistakes(model, description):
         raise _bad(path, mistake)
     return description, metadata[TOKENIZER_KEY]
+
+
+def shape_of(path: Path) -> EncoderShape:
+    """What activations grow with, read off a checked file: how heads are laid apart, and the widest matrix."""
+    graph = parsed(path, path.read_bytes()).graph
+    tables = [tensor for tensor in graph.initializer if tensor.name != TOKEN_TABLE]
+    apart = (
+        unpack("<4q", tensor.raw_data) for tensor in tables if list(tensor.dims) == [4] and len(tensor.raw_data) == 32
+    )
+    widths = [
+        tensor.dims[0] if tensor.data_type == _UINT8 else tensor.dims[1] for tensor in tables if len(tensor.dims) > 1
+    ]
+    heads = [heads for texts, tokens, heads, _ in apart if texts == tokens == 0 and 0 < heads <= _MOST_HEADS]
+    return EncoderShape(heads=max(heads, default=BASE.heads), feed_forward=max(widths, default=BASE.feed_forward))
 
 
 def _bad(path: Path, what: str) -> BadInputError:

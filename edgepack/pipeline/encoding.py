@@ -19,6 +19,7 @@ from edgepack.domain.device import LocalDevice
 from edgepack.domain.errors import NothingFitsError, UsageError
 from edgepack.domain.golden import GOLDEN_OUTPUTS, LEAST_COSINE, GoldenTexts, outputs_json
 from edgepack.domain.onnx_devices import why_no_onnx
+from edgepack.domain.onnx_memory import USUAL_CONTEXT
 from edgepack.domain.plan import Plan, choose
 from edgepack.domain.profile import PYTHON, Profile, profile_toml
 from edgepack.domain.progress import Progress
@@ -44,14 +45,9 @@ def plan_encoder(order: Order, profile: Profile, material: EncoderMaterial) -> P
         raise NothingFitsError(
             f"{profile.name}: {why}", hint="choose another profile, or a model that llama.cpp runs (edgepack pick)"
         )
-    context = material.context_length
-    if order.context is not None and order.context > context:
-        raise UsageError(
-            f"--ctx {order.context}: {material.name} was made for {context} tokens",
-            hint=f"ask for {context} or fewer",
-        )
+    context = _context(order.context, material)
     plan = choose(
-        material.precisions(order.precision), context=order.context or context, budget=profile.memory_budget,
+        material.precisions(order.precision, context), context=context, budget=profile.memory_budget,
         subject=material.name, force=order.force,
     )  # fmt: skip
     return Planned(
@@ -59,6 +55,15 @@ def plan_encoder(order: Order, profile: Profile, material: EncoderMaterial) -> P
         name=file_stem(material.name, plan.chosen.title, profile.name), tuning=order.tuning,
         converter=Converter.EDGEPACK,
     )  # fmt: skip
+
+
+def _context(asked: int | None, material: EncoderMaterial) -> int:
+    limit = material.context_length
+    if asked is not None and asked > limit:
+        raise UsageError(
+            f"--ctx {asked}: {material.name} was made for {limit} tokens", hint=f"ask for {limit} or fewer"
+        )
+    return asked or min(USUAL_CONTEXT, limit)
 
 
 def encoder_weights(material: EncoderMaterial, plan: Plan, progress: Progress) -> Weights:

@@ -12,7 +12,7 @@ from edgepack.convert.onnx.table import is_encoder
 from edgepack.domain.checkpoint import Checkpoint
 from edgepack.domain.encoder import BLOCK, EncoderDescription
 from edgepack.domain.errors import UsageError
-from edgepack.domain.onnx_memory import onnx_memory
+from edgepack.domain.onnx_memory import EncoderShape, onnx_memory
 from edgepack.domain.plan import Candidate, refuse_over_3b
 from edgepack.domain.progress import Progress
 from edgepack.domain.quant import OnnxQuant
@@ -79,11 +79,13 @@ class OpenedEncoder:
         """What the file will say of itself."""
         return self.conversion.description(quant)
 
-    def precisions(self, quant: OnnxQuant | None) -> Iterator[Candidate]:
+    def precisions(self, quant: OnnxQuant | None, context: int) -> Iterator[Candidate]:
         """The one asked for, or 8 bits."""
         wanted = quant or OnnxQuant.Q8
         size = encoder_size(self.parameters, wanted)
-        memory = onnx_memory(size, self.described(wanted).vocabulary)
+        memory = onnx_memory(
+            size, self.described(wanted).vocabulary, quant=wanted, shape=self.conversion.shape, context=context
+        )
         return iter((Candidate(quant=wanted, memory=memory, size=size),))
 
 
@@ -93,6 +95,7 @@ class AdoptedEncoder:
 
     weights: Weights
     said: EncoderDescription
+    shape: EncoderShape
     checkpoint: Checkpoint | None = None
     """What it was made of, where that is known: name, licence and provenance are its."""
 
@@ -139,14 +142,16 @@ class AdoptedEncoder:
         """What the file says of itself."""
         return self.said
 
-    def precisions(self, quant: OnnxQuant | None) -> Iterator[Candidate]:
+    def precisions(self, quant: OnnxQuant | None, context: int) -> Iterator[Candidate]:
         """The one that it is; UsageError where another is asked for."""
         if quant not in (None, self.said.quant):
             raise UsageError(
                 f"--quant {quant}: {self.weights.path.name} is {self.said.quant} already",
                 hint="leave --quant away, or build from the checkpoint that the file was made from",
             )
-        memory = onnx_memory(self.weights.size, self.said.vocabulary)
+        memory = onnx_memory(
+            self.weights.size, self.said.vocabulary, quant=self.said.quant, shape=self.shape, context=context
+        )
         return iter((Candidate(quant=self.said.quant, memory=memory, size=self.weights.size),))
 
 
@@ -188,13 +193,14 @@ def adopt_encoder(
 
     Raises BadInputError for one that edgepack did not make, and for one over 3 B.
     """
+    from edgepack.engines.onnxruntime_checking import shape_of
     from edgepack.engines.onnxruntime_library import describe, identify
 
     said = describe(path)
     with progress.bar("digest of the weights", path.stat().st_size, "B") as bar:
         weights = identify(path.absolute(), memo=memo, advance=bar.advance)
     refuse_over_3b(weights.name, weights.parameters, allowed=allow_over_3b)
-    return AdoptedEncoder(weights=weights, said=said, checkpoint=checkpoint)
+    return AdoptedEncoder(weights=weights, said=said, shape=shape_of(path), checkpoint=checkpoint)
 
 
 def convert_encoder(opened: OpenedEncoder, quant: OnnxQuant, *, store: Store, progress: Progress) -> Weights:

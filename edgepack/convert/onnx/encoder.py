@@ -24,6 +24,7 @@ from edgepack.domain.encoder import (
     Gives,
     description_json,
 )
+from edgepack.domain.onnx_memory import EncoderShape
 from edgepack.domain.quant import OnnxQuant
 
 
@@ -41,6 +42,11 @@ class EncoderConversion:
     def parameters(self) -> int:
         """Weights in the checkpoint, counted from its tensors."""
         return sum(source.elements for source in self.sources)
+
+    @property
+    def shape(self) -> EncoderShape:
+        """What its activations grow with."""
+        return EncoderShape(heads=blocks.heads(self.config), feed_forward=blocks.feed_forward(self.config))
 
     def description(self, quant: OnnxQuant) -> EncoderDescription:
         """What the file will say of itself."""
