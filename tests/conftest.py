@@ -44,6 +44,8 @@ def own_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EDGEPACK_HOME", str(tmp_path / "home"))
     # Minutes of compiling, which tests of other things do not pay.
     monkeypatch.setenv("EDGEPACK_BUILD_RUNTIME", "none")
+    # Seconds of it: `make install` leaves the kernels in the package.
+    monkeypatch.setenv("EDGEPACK_BUILD_KERNELS", "none")
 
 
 @pytest.hookimpl(tryfirst=True)

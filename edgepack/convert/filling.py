@@ -8,9 +8,9 @@ from pathlib import Path
 
 from edgepack.convert.family import GeneratedTensor
 from edgepack.convert.following import Frontier, digest_behind
-from edgepack.convert.ggml import load_ggml
 from edgepack.convert.imatrix_file import Means
 from edgepack.convert.layout import Placed
+from edgepack.convert.quantizer import load_quantizer
 from edgepack.convert.safetensors import StoredTensor
 from edgepack.convert.slabs import SlabWriter, cut, fill_all
 from edgepack.domain.errors import NoSpaceError
@@ -31,9 +31,7 @@ def fill_file(
 
     Memory stays at a few slabs a thread. After an error the file is incomplete; the caller removes it.
     """
-    ggml = load_ggml()
-    for type in {tensor.type for tensor in placed}:
-        ggml.prepare(type)
+    quantizer = load_quantizer({tensor.type for tensor in placed}, progress)
     stored = [tensor for tensor in placed if isinstance(tensor.source.origin, StoredTensor)]
     slabs = [slab for tensor in stored for slab in cut(tensor)]
     # A slab's piece of the file ends where the next begins, padding and generated tensors between included.
@@ -43,7 +41,7 @@ def fill_file(
         reserved(path, size) as target,
         progress.bar(label, sum(slab.bytes_read for slab in slabs), "B") as bar,
     ):
-        writer = SlabWriter(ggml, target, sources, importances)
+        writer = SlabWriter(quantizer, target, sources, importances)
         for tensor in placed:
             if isinstance(tensor.source.origin, GeneratedTensor):
                 writer.fill_generated(tensor)

@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from edgepack.convert.family import GeneratedTensor, Weights
-from edgepack.convert.ggml import Ggml
 from edgepack.convert.layout import Placed
 from edgepack.convert.merging import add_update
+from edgepack.convert.quantizer import Quantizer
 from edgepack.convert.safetensors import StoredTensor, read_bytes
 from edgepack.domain.errors import BadInputError
 from edgepack.domain.progress import Bar
@@ -99,7 +99,7 @@ class SlabWriter:
 
     def __init__(
         self,
-        ggml: Ggml,
+        quantizer: Quantizer,
         target: int,
         sources: dict[str, int],
         importances: Mapping[str, npt.NDArray[np.float32]] | None = None,
@@ -108,7 +108,8 @@ class SlabWriter:
 
         `importances` are (stacked matrices, columns), by tensor, for those that have any.
         """
-        self._ggml = ggml
+        self._quantizer = quantizer
+        self._ggml = quantizer.ggml
         self._target = target
         self._sources = sources
         self._importances = importances or {}
@@ -121,7 +122,7 @@ class SlabWriter:
         if tensor.type is TensorType.F32:
             data = values.view(np.uint8)
         else:
-            self._ggml.quantize(tensor.type, values, data, tensor.rows)
+            self._quantizer.quantize(tensor.type, values, data, tensor.rows)
         write_at(self._target, data, tensor.offset)
 
     def fill(self, slab: Slab) -> int:
@@ -181,7 +182,7 @@ class SlabWriter:
         if type is TensorType.F32:
             return wide.view(np.uint8)
         blocks = self._buffers.blocks(slab.bytes_written)
-        written = sum(self._ggml.quantize(type, *part) for part in self._parts(slab, wide, blocks))
+        written = sum(self._quantizer.quantize(type, *part) for part in self._parts(slab, wide, blocks))
         assert written == blocks.nbytes, f"{type.name}: {written} bytes for {blocks.nbytes}"
         if not self._ggml.is_valid(type, blocks):
             raise BadInputError(

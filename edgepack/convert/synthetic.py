@@ -15,6 +15,7 @@ from edgepack.convert.ggml import Ggml, load_ggml
 from edgepack.convert.layout import Placed, add_tensors, write_head
 from edgepack.convert.metadata import write_hyperparameters, write_quant_keys
 from edgepack.convert.outline import Outline
+from edgepack.convert.quantizer import Quantizer
 from edgepack.convert.slabs import SlabWriter, write_at
 from edgepack.convert.typeplan import Mixture
 from edgepack.convert.vocabulary import TokenType
@@ -94,7 +95,7 @@ class _Filler:
 
     def fill(self, tensor: Placed) -> None:
         if isinstance(tensor.source.origin, GeneratedTensor):
-            SlabWriter(self.ggml, self.target, {}).fill_generated(tensor)
+            SlabWriter(Quantizer(self.ggml), self.target, {}).fill_generated(tensor)
             self.bar.advance(tensor.size)
         elif tensor.type is TensorType.F32 and (centre := _centre(tensor.source.name)):
             values = np.resize(self._pattern(TensorType.F32).view(np.float32), tensor.source.elements)

@@ -10,6 +10,7 @@ import pytest
 from edgepack.convert.family import Change, GeneratedTensor, RowOrder
 from edgepack.convert.ggml import load_ggml
 from edgepack.convert.layout import Placed
+from edgepack.convert.quantizer import Quantizer
 from edgepack.convert.safetensors import StoredTensor
 from edgepack.convert.slabs import SlabWriter, cut, fill_all
 from edgepack.convert.tensors import Source
@@ -42,7 +43,7 @@ def filled(tensors: tuple[Placed, ...], source: Path, size: int, threads: int = 
     target.write_bytes(bytes(size))
     files = [os.open(source, os.O_RDONLY), os.open(target, os.O_RDWR)]
     try:
-        writer = SlabWriter(load_ggml(), files[1], {str(source): files[0]})
+        writer = SlabWriter(Quantizer(load_ggml()), files[1], {str(source): files[0]})
         slabs = [slab for tensor in tensors for slab in cut(tensor)]
         done: list[int] = []
         fill_all(writer, slabs, threads=threads, done=done.append, bar=Heard())
@@ -98,7 +99,7 @@ def test_generated_values_are_written_too(tmp_path: Path) -> None:
     origin = GeneratedTensor(name="g", values=values)
     tensor = Placed(source=Source(name="g", shape=(2,), origin=origin), type=TensorType.F32, offset=8)
     file = os.open(tmp_path / "x", os.O_RDWR | os.O_CREAT)
-    SlabWriter(load_ggml(), file, {}).fill_generated(tensor)
+    SlabWriter(Quantizer(load_ggml()), file, {}).fill_generated(tensor)
     os.close(file)
     assert (tmp_path / "x").read_bytes() == bytes(8) + values.tobytes()
 
@@ -139,7 +140,7 @@ def test_the_bar_hears_every_byte_read(tmp_path: Path) -> None:
     heard: list[int] = []
     tell: Callable[[int], None] = heard.append
     file = os.open(tmp_path / "x", os.O_RDWR)
-    writer = SlabWriter(load_ggml(), file, {str(tmp_path / "x"): file})
+    writer = SlabWriter(Quantizer(load_ggml()), file, {str(tmp_path / "x"): file})
     for slab in cut(placed(tmp_path / "x", (10, 100))):
         tell(writer.fill(slab))
     os.close(file)

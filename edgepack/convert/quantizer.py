@@ -1,0 +1,95 @@
+"""What makes blocks of floats: our own kernels where they give ggml's bits; ggml for the rest, and as referee."""
+
+import os
+from collections.abc import Collection
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import numpy.typing as npt
+
+from edgepack.convert.ggml import Ggml, load_ggml
+from edgepack.domain.errors import UsageError
+from edgepack.domain.progress import Progress
+from edgepack.domain.quant import TensorType
+from edgepack.kernels.building import NoCompiler, library
+from edgepack.kernels.library import MADE, Kernels, open_kernels, runnable
+from edgepack.kernels.recipe import Variant
+
+_VARIABLE = "EDGEPACK_KERNELS"
+# Rows and columns of the sample that the referee looks at; no number of lanes divides the rows.
+_SAMPLE = (19, 256)
+
+
+@dataclass(frozen=True, slots=True)
+class Quantizer:
+    """ggml, and the kernels with the types for which they are trusted. Calls may run on any thread."""
+
+    ggml: Ggml
+    kernels: Kernels | None = None
+    trusted: frozenset[TensorType] = frozenset()
+
+    def quantize(
+        self,
+        type: TensorType,
+        source: npt.NDArray[np.float32],
+        target: npt.NDArray[np.uint8],
+        rows: int,
+        importance: npt.NDArray[np.float32] | None = None,
+    ) -> int:
+        """Quantize `rows` rows of float32 from `source` into `target`; returns the bytes written."""
+        chosen = self.kernels if self.kernels and type in self.trusted else self.ggml
+        return chosen.quantize(type, source, target, rows, importance)
+
+
+def load_quantizer(types: Collection[TensorType], progress: Progress) -> Quantizer:
+    """The quantizer for some types, ready for threads. Raises UsageError for an EDGEPACK_KERNELS that is none."""
+    ggml = load_ggml()
+    for type in types:
+        ggml.prepare(type)
+    wanted = MADE.intersection(types)
+    kernels = _kernels(progress) if wanted else None
+    if kernels is None:
+        return Quantizer(ggml)
+    trusted = frozenset(type for type in wanted if _agree(ggml, kernels, type))
+    if wanted - trusted:
+        names = ", ".join(sorted(type.name for type in wanted - trusted))
+        progress.warn(f"the {kernels.variant} kernels do not give ggml's bits for {names} here: ggml makes them")
+    return Quantizer(ggml, kernels, trusted)
+
+
+def _kernels(progress: Progress) -> Kernels | None:
+    """Those for this machine, or the variant that EDGEPACK_KERNELS names; None for ggml."""
+    said = os.environ.get(_VARIABLE, "")
+    here = runnable()
+    if said == "ggml" or not here:
+        return None
+    if said not in ("", *here):
+        raise UsageError(
+            f"{_VARIABLE}={said}: no kernels of that name run here",
+            hint=f"leave it empty, or choose one of: ggml, {', '.join(here)}",
+        )
+    variant = Variant(said) if said else here[0]
+    try:
+        return open_kernels(variant, library(variant, progress))
+    except (NoCompiler, OSError) as error:
+        progress.step(f"quantizing by ggml's own functions, which take longer: {error}")
+        return None
+
+
+@cache
+def _agree(ggml: Ggml, kernels: Kernels, type: TensorType) -> bool:
+    """Whether both make the same blocks of a sample: a compiler's mistake is found here, not on a device."""
+    rows, columns = _SAMPLE
+    random = np.random.default_rng(type.value)
+    scales = np.exp2(random.integers(-20, 4, (rows, columns // 32))).repeat(32).astype(np.float32)
+    weights = random.standard_normal(rows * columns, np.float32) * scales
+    weights[columns : columns + 64] = 0
+    importance = random.lognormal(0, 2, columns).astype(np.float32)
+    for given in (None, importance):
+        theirs, ours = (np.zeros(rows * type.row_bytes(columns), np.uint8) for _ in range(2))
+        ggml.quantize(type, weights, theirs, rows, given)
+        kernels.quantize(type, weights, ours, rows, given)
+        if not np.array_equal(theirs, ours):
+            return False
+    return True

@@ -1,0 +1,63 @@
+"""A variant's library, called through ctypes without the GIL; which variant this machine runs best."""
+
+import ctypes
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from edgepack.domain.profile import Isa
+from edgepack.domain.quant import TensorType
+from edgepack.infra.cpuinfo import parse_cpuinfo
+from edgepack.kernels.recipe import Variant, variants
+
+_CPUINFO = Path("/proc/cpuinfo")
+_NEEDS = {Variant.AVX512: Isa.AVX512F, Variant.AVX2: Isa.AVX2}
+
+MADE = frozenset({
+    TensorType.Q4_0, TensorType.Q4_1, TensorType.Q5_0, TensorType.Q5_1, TensorType.Q8_0, TensorType.Q2_K,
+    TensorType.Q3_K, TensorType.Q4_K, TensorType.Q5_K, TensorType.Q6_K, TensorType.IQ4_NL, TensorType.IQ4_XS,
+})  # fmt: skip
+"""The types that the kernels make."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kernels:
+    """One variant's functions. Each call works on the caller's buffers and may run on any thread."""
+
+    variant: Variant
+    library: ctypes.CDLL
+
+    def quantize(
+        self,
+        type: TensorType,
+        source: npt.NDArray[np.float32],
+        target: npt.NDArray[np.uint8],
+        rows: int,
+        importance: npt.NDArray[np.float32] | None = None,
+    ) -> int:
+        """Quantize `rows` rows of float32 from `source` into `target`; returns the bytes written."""
+        columns = source.size // rows
+        assert target.nbytes >= rows * type.row_bytes(columns)
+        assert importance is None or importance.size == columns
+        weights = None if importance is None else importance.ctypes.data
+        written = self.library.edgepack_quantize(type, source.ctypes.data, target.ctypes.data, rows, columns, weights)
+        return int(written)
+
+
+def open_kernels(variant: Variant, path: Path) -> Kernels:
+    """Load a library that `edgepack.kernels.building` gave."""
+    library = ctypes.CDLL(str(path))
+    pointer, number = ctypes.c_void_p, ctypes.c_int64
+    library.edgepack_quantize.argtypes = [ctypes.c_int, pointer, pointer, number, number, pointer]
+    library.edgepack_quantize.restype = number
+    return Kernels(variant, library)
+
+
+def runnable() -> tuple[Variant, ...]:
+    """The variants whose instructions every processor here has, the widest first."""
+    text = _CPUINFO.read_text(encoding="ascii", errors="replace") if _CPUINFO.is_file() else ""
+    processors = parse_cpuinfo(text)
+    features = frozenset.intersection(*(each.features for each in processors)) if processors else frozenset()
+    return tuple(each for each in variants() if each not in _NEEDS or _NEEDS[each] in features)
