@@ -12,7 +12,10 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
 
+from edgepack.cli.main import run
 from edgepack.domain.bundle import TOKENIZER, Format, WheelPlatform
 from edgepack.domain.device import LocalDevice
 from edgepack.domain.encoder import Gives
@@ -26,6 +29,7 @@ from edgepack.domain.errors import (
     UsageError,
     VerificationError,
 )
+from edgepack.domain.gates import GateDepth
 from edgepack.domain.golden import GOLDEN_TEXTS, parse_texts
 from edgepack.domain.progress import Silent
 from edgepack.domain.quant import OnnxQuant
@@ -33,13 +37,16 @@ from edgepack.domain.source import DirectorySource, OnnxSource
 from edgepack.infra.digests import sha256_of
 from edgepack.infra.wheels import Wheel, package_versions, pinned_wheels
 from edgepack.pipeline import Built, Order, build, prepare
+from edgepack.pipeline.encoder_gating import encoder_gates
 from edgepack.stages.bundle import BundleContents, EncoderContents, write_bundle
 from edgepack.stages.deploy import deploy
 from edgepack.stages.fetch import find_source
+from edgepack.stages.golden import golden_outputs
 from edgepack.stages.verify import verify
 from tests.conftest import ROOT
 from tests.fakes.checkpoints import make_checkpoint
 from tests.fakes.encoders import write_encoder
+from tests.fakes.resummed import resum
 from tests.oracle.recipes.encoders import RECIPES
 
 TEXTS = ["dim the kitchen lamp", "déjà vu"]
@@ -102,7 +109,7 @@ def test_a_bundle_holds_model_tokenizer_program_texts_and_licence(built: Built) 
     assert files == {
         "manifest.json", "SHA256SUMS", "bench", "run", "selftest", "encoder.py", "golden/texts.json", "sbom.cdx.json",
         f"model/{built.planned.name}.onnx", "model/tokenizer.json", "LICENSES/LICENSE", "evidence/SHA256SUMS",
-        "evidence/golden.json",
+        "evidence/gates.json", "evidence/golden.json", "evidence/provenance.intoto.json",
     }  # fmt: skip
 
 
@@ -225,6 +232,58 @@ def test_it_is_deployed_with_what_its_self_test_compares(
     assert "--with-wheels" in failure.value.hint
 
 
+def test_eight_bits_are_held_against_full_precision(built: Built) -> None:
+    record = json.loads((built.bundle.path / "evidence" / "gates.json").read_text())
+    jsonschema.validate(record, json.loads((ROOT / "docs/schemas/gates.schema.json").read_text()))
+    (gate,) = record["gates"]
+    assert (gate["kind"], gate["passed"], gate["checked"]) == ("encoder", True, 10)
+    assert 0.98 < gate["figures"]["least_cosine"] < 1
+
+
+def test_what_is_far_from_full_precision_gets_no_bundle(built: Built) -> None:
+    """As where a matrix was written in the wrong place; forced, it is said."""
+    seen = golden_outputs(built.weights, threads=1, progress=Silent())
+    rows = tuple(tuple(tuple(-value for value in row) for row in rows) for rows in seen.outputs.outputs)
+    wrong = replace(seen, outputs=replace(seen.outputs, outputs=rows))
+    wanted = order(built.weights.path, built.bundle.path)
+    with pytest.raises(VerificationError, match=r"encoder: 1 apart of 10, first cosine -1\.0"):
+        encoder_gates(built.planned, built.weights, wrong, wanted, Silent())
+    forced = encoder_gates(built.planned, built.weights, wrong, replace(wanted, force=True), Silent())
+    assert not json.loads(forced["gates.json"])["passed"]
+    assert encoder_gates(built.planned, built.weights, wrong, replace(wanted, gates=GateDepth.QUICK), Silent()) == {}
+
+
+def test_its_sbom_is_valid_and_names_the_packages_that_it_brings(built: Built, tmp_path: Path) -> None:
+    text = (with_wheels(built, tmp_path, {}) / "sbom.cdx.json").read_text()
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
+    document = json.loads(text)
+    assert [one["name"] for one in document["components"][1:]] == ["numpy", "onnxruntime", "tokenizers"]
+    assert [one["name"] for one in document["metadata"]["tools"]["components"]] == ["edgepack"]
+
+
+def test_a_report_of_it_names_its_runtime(built: Built, tmp_path: Path) -> None:
+    page = tmp_path / "report.html"
+    assert run(["report", str(built.bundle.path), "--out", str(page), "--quiet"]) == 0
+    assert "Python with numpy" in page.read_text()
+    assert "llama.cpp" not in page.read_text().split("Provenance and licences")[1].split("Licence texts")[0]
+
+
+def test_build_and_verify_say_how_near_and_how_quick(
+    built: Built, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["verify", str(built.bundle.path), "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    jsonschema.validate(said, json.loads((ROOT / "docs/schemas/verify.schema.json").read_text()))
+    assert said["near"]["texts"] == 10
+    words = ["build", "--profile", "rpi5", "--model", str(checkpoint), "--out", str(tmp_path / "out")]
+    assert run([*words, "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    jsonschema.validate(said, json.loads((ROOT / "docs/schemas/build.schema.json").read_text()))
+    assert said["built"]["verified"]["near"]["cosine"] > 0.99999
+    assert run(words) == 0
+    assert "10 known texts, cosine 1.00000 at least;" in capsys.readouterr().out
+
+
 def test_a_changed_file_is_refused_before_anything_runs(built: Built, tmp_path: Path) -> None:
     bundle = copied(built, tmp_path / "bundle")
     assert started(bundle, "run", "hello").returncode == 0
@@ -257,14 +316,9 @@ def test_another_label_than_where_it_was_built_fails(classes: Built, tmp_path: P
 
 def turn_first(bundle: Path) -> None:
     """What was seen of the first text becomes its opposite."""
-    import hashlib
-
-    path = bundle / "evidence" / "golden.json"
-    seen = json.loads(path.read_text())
+    seen = json.loads((bundle / "evidence" / "golden.json").read_text())
     seen["outputs"][0] = [[-10 * value for value in row] for row in seen["outputs"][0]]
-    path.write_text(json.dumps(seen, sort_keys=True) + "\n")
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    (bundle / "evidence" / "SHA256SUMS").write_text(f"{digest}  golden.json\n")
+    resum(bundle, {"evidence/golden.json": f"{json.dumps(seen, sort_keys=True)}\n".encode()})
 
 
 def test_the_self_test_asks_for_the_signature_first(built: Built, tmp_path: Path) -> None:

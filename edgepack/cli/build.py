@@ -17,6 +17,7 @@ from edgepack.cli.choosing import (
     shown_candidates,
     shown_trials,
 )
+from edgepack.cli.near import near_data, near_text
 from edgepack.cli.options import output_of, output_options
 from edgepack.cli.output import Output
 from edgepack.cli.routing import route_of
@@ -246,7 +247,11 @@ def _built_data(built: "Built") -> dict[str, object]:
         "weights": {"sha256": built.weights.sha256, "size": built.weights.size},
         "adapter": {"sha256": built.adapter.sha256, "size": built.adapter.size} if built.adapter else None,
         "measured": _measured_data(built.measurement) if built.measurement else None,
-        "verified": {"files": built.verdict.files, "answer": answer.text if answer else None},
+        "verified": {
+            "files": built.verdict.files,
+            "answer": answer.text if answer else None,
+            "near": built.verdict.near and near_data(built.verdict.near),
+        },
     }
 
 
@@ -300,7 +305,7 @@ def _built_text(built: "Built", trials: "Trials | None") -> str:
     if built.verdict.answer:
         lines.append(f"  it answers    {built.verdict.answer.text.strip()!r} to {built.verdict.answer.prompt!r}")
     if near := built.verdict.near:
-        lines.append(f"  it gives      {near.texts} known texts, cosine {near.cosine:.5f} at least")
+        lines.append(f"  it gives      {near_text(near)}")
     return "\n".join(lines)
 
 

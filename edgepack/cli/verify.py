@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from edgepack.cli.near import near_data, near_text
 from edgepack.cli.options import output_of, output_options
 from edgepack.stages.verify import SignatureState, Verdict, verify
 
@@ -42,7 +43,7 @@ def _values(verdict: Verdict) -> dict[str, object]:
         "signature": verdict.signature,
         "answer": answer
         and {"prompt": answer.prompt, "text": answer.text, "tokens": answer.tokens, "chat": answer.chat},
-        "near": verdict.near and {"texts": verdict.near.texts, "cosine": verdict.near.cosine},
+        "near": verdict.near and near_data(verdict.near),
     }
 
 
@@ -61,7 +62,7 @@ def _text(verdict: Verdict) -> str:
     if facts.over_3b:
         lines.append("  note      over 3 billion parameters, allowed by whoever made it")
     if verdict.near:
-        lines.append(f"  encoder   {verdict.near.texts} texts, cosine {verdict.near.cosine:.5f} at least")
+        lines.append(f"  encoder   {near_text(verdict.near)}")
     elif answer is None:
         lines.append("  answer    not asked (--no-run)")
     else:

@@ -381,6 +381,10 @@ class Manifest:
             return ()
         return tuple(file for file in (self.weights, self.adapter, self.large) if file)
 
+    def wheel(self, package: str) -> PayloadFile:
+        """The file of a package that the bundle brings."""
+        return next(file for file in self.files if file.path.startswith(f"{WHEELS}/{package}-"))
+
     @property
     def licences(self) -> tuple[str, ...]:
         """Paths of the licence texts."""

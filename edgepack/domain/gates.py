@@ -32,6 +32,8 @@ class GateKind(StrEnum):
     """What is expected next is near to what full precision expects."""
     LOGITS = "logits"
     """What is expected next is what the checkpoint itself expects under another engine."""
+    ENCODER = "encoder"
+    """What an encoder gives is near to what it gives in full precision, and says the same labels."""
     GOLDEN = "golden"
     """A greedy answer is text."""
 

@@ -53,6 +53,8 @@ class Nearness:
     texts: int
     other_labels: tuple[int, ...] = ()
     """By their places among the texts, from 1."""
+    milliseconds: float | None = None
+    """The median text's, where it was seen."""
 
 
 def nearness(gives: Gives, expected: Sequence[Rows], seen: Sequence[Rows]) -> Nearness:

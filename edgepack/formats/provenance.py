@@ -1,7 +1,7 @@
 """Where a bundle comes from, in the words of in-toto (Statement v1) and SLSA (Provenance v1); it has no date.
 
-See https://in-toto.io/Statement/v1, https://slsa.dev/spec/v1.0/provenance. It is evidence: the quantizer's build is this
-machine's, and the payload is the same wherever it was made.
+See https://in-toto.io/Statement/v1, https://slsa.dev/spec/v1.0/provenance. It is evidence: the quantizer's build is
+this machine's, and the payload is the same wherever it was made.
 """
 
 import json
@@ -29,7 +29,7 @@ def provenance_json(manifest: Manifest, payload_digest: str, quantizer: Mapping[
                 "buildType": _BUILD_TYPE,
                 "externalParameters": _asked(facts),
                 "internalParameters": {"quantizer": dict(sorted(quantizer.items()))},
-                "resolvedDependencies": list(_inputs(facts)),
+                "resolvedDependencies": list(_inputs(manifest)),
             },
             "runDetails": {"builder": {"id": _REPOSITORY, "version": {"edgepack": facts.provenance.edgepack}}},
         },
@@ -52,8 +52,9 @@ def _asked(facts: BundleFacts) -> dict[str, object]:
     return asked
 
 
-def _inputs(facts: BundleFacts) -> Iterator[dict[str, object]]:
+def _inputs(manifest: Manifest) -> Iterator[dict[str, object]]:
     """What went in, each by its digest where it has one."""
+    facts = manifest.facts
     model = {"name": "model", "uri": facts.model.origin}
     yield {
         **model,
@@ -65,8 +66,12 @@ def _inputs(facts: BundleFacts) -> Iterator[dict[str, object]]:
     if facts.large:
         yield {"name": "large", "uri": facts.large.model.origin}
     yield {"name": "profile", "uri": facts.profile.name, **_digest(facts.profile.digest)}
-    pin = facts.provenance.llama_cpp
-    yield {"name": "llama.cpp", "uri": f"pkg:pypi/{pin.name}@{pin.version}", **_digest(pin.sha256)}
+    if not facts.encoder:
+        pin = facts.provenance.llama_cpp
+        yield {"name": "llama.cpp", "uri": f"pkg:pypi/{pin.name}@{pin.version}", **_digest(pin.sha256)}
+    elif facts.encoder.wheels:
+        for name, version in facts.encoder.packages:
+            yield {"name": name, "uri": f"pkg:pypi/{name}@{version}", **_digest(manifest.wheel(name).sha256)}
     if facts.native:
         yield {"name": "runtime", "uri": facts.native.origin, **_digest(facts.native.digest)}
 

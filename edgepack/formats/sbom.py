@@ -8,7 +8,6 @@ from urllib.parse import quote
 
 from edgepack.domain.bundle import (
     RUNTIME,
-    WHEELS,
     BundledAdapter,
     BundledModel,
     BundledRuntime,
@@ -65,8 +64,7 @@ def _tools(facts: BundleFacts) -> list[dict[str, object]]:
 
 def _package(name: str, version: str, manifest: Manifest) -> dict[str, object]:
     """A package in wheels/."""
-    beginning = f"{WHEELS}/{name}-{version}-"
-    (wheel,) = (file for file in manifest.files if file.path.startswith(beginning))
+    wheel = manifest.wheel(name)
     component: dict[str, object] = {
         "type": "library", "bom-ref": f"wheel-{name}", "name": name, "version": version,
         "purl": f"pkg:pypi/{name}@{version}", "hashes": _hashes(wheel.sha256),

@@ -29,6 +29,7 @@ from edgepack.infra.pins import llama_cpp_pin
 from edgepack.infra.store import Store, home
 from edgepack.infra.wheels import package_versions, pinned_wheels
 from edgepack.pipeline.contents import bundled_model
+from edgepack.pipeline.encoder_gating import encoder_gates
 from edgepack.pipeline.order import Order, Planned
 from edgepack.stages.bundle import BundleContents, EncoderContents
 from edgepack.stages.convert import file_stem
@@ -94,7 +95,11 @@ def encoder_contents(order: Order, planned: Planned, weights: Weights, progress:
             wheels=wheels,
         ),
         licence_files=planned.material.terms,
-        evidence={GOLDEN_OUTPUTS: outputs_json(seen.outputs).encode(), **order.evidence},
+        evidence={
+            GOLDEN_OUTPUTS: outputs_json(seen.outputs).encode(),
+            **encoder_gates(planned, weights, seen, order, progress),
+            **order.evidence,
+        },
     )
 
 

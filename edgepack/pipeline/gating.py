@@ -36,7 +36,7 @@ _RULES = "edgepack-gates/2"
 _TEXT = Path(edgepack.__file__).parent / "data" / "calibration.txt"
 _CHUNKS = 4
 """Of 512 tokens each: a thousand places, whose mean is known to a tenth of itself or so."""
-_SMALL = 100_000_000
+SMALL = 100_000_000
 """Parameters up to which full precision is asked unasked: it costs seconds there."""
 _UNROUNDED = (Quant.F16, Quant.BF16)
 
@@ -61,7 +61,7 @@ def gate_evidence(
 
     Raises VerificationError where a gate is not passed, unless forced. Only gates that were passed are remembered.
     """
-    depth = order.gates or (GateDepth.FULL if weights.parameters <= _SMALL else GateDepth.QUICK)
+    depth = order.gates or (GateDepth.FULL if weights.parameters <= SMALL else GateDepth.QUICK)
     if depth is GateDepth.NONE:
         return {}
     gated = _Gated(

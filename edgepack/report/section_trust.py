@@ -110,7 +110,7 @@ def _origins(bundle: SeenBundle) -> list[tuple[str, Cell]]:
         ("Context", f"{facts.flags.context:,} tokens, {words.count(facts.flags.threads, 'thread')}"),
         ("Runtime", _runtime(manifest)),
         ("Made by", f"edgepack {made.edgepack}, converter {made.converter}"),
-        ("llama.cpp", f"{made.llama_cpp.name} {made.llama_cpp.version}"),
+        ("llama.cpp", None if facts.encoder else f"{made.llama_cpp.name} {made.llama_cpp.version}"),
         ("Payload", Code(text=bundle.payload_digest)),
         ("Payload size", f"{words.size(manifest.payload_size)} in {len(manifest.files):,} files"),
     ]
@@ -135,7 +135,12 @@ def _route(manifest: Manifest) -> list[tuple[str, Cell | None]]:
 
 
 def _runtime(manifest: Manifest) -> str:
-    native = manifest.facts.native
+    native, encoder = manifest.facts.native, manifest.facts.encoder
+    if encoder:
+        packages = ", ".join(f"{name} {version}" for name, version in encoder.packages)
+        wheels = encoder.wheels
+        where = f"in the bundle, for Python {wheels.python} on {wheels.architecture}" if wheels else "of the device"
+        return f"Python with {packages}, {where}"
     return f"{native.target}, from {native.origin}" if native else "the device's own"
 
 
