@@ -1,5 +1,6 @@
 """`convert --to onnx`: what goes with it of the words, and what it prints."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -54,7 +55,7 @@ def head_of(task: str | None, shots: int | None, threads: int | None) -> HeadWan
     """What --head-from and --shots ask for; raises UsageError for examples without a task."""
     if task is None and shots is not None:
         raise UsageError("--shots: of which task?", hint="name it: --head-from T")
-    return HeadWanted(task=task, shots=shots, threads=threads or 1) if task else None
+    return HeadWanted(task=task, shots=shots, threads=threads or len(os.sched_getaffinity(0))) if task else None
 
 
 def to_onnx(

@@ -11,7 +11,9 @@ from edgepack.cli.eval import command
 from edgepack.cli.main import run
 from edgepack.domain.errors import ExitCode
 from edgepack.domain.quant import OnnxQuant
+from tests.engines.test_onnxruntime_tagging import tags_of
 from tests.fakes.encoders import write_encoder
+from tests.fakes.tagger import sentences, trained_tagger
 from tests.fakes.tiny_gguf import write_tiny_gguf
 from tests.oracle.onnx_encoders import RECIPES
 
@@ -154,3 +156,29 @@ def test_an_onnx_encoder_is_asked_as_other_weights_are(
     encoder.write_bytes(encoder.read_bytes()[:-100])
     assert run(["eval", str(encoder), "--task", str(task)]) == ExitCode.BAD_INPUT
     assert len(capsys.readouterr().err.strip().splitlines()[-2:]) == 2
+
+
+def test_entities_are_shown_kind_by_kind_and_all_together(
+    tmp_path: Path, vocabularies: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The record follows its schema, and a report reads it."""
+    tagger = trained_tagger(tmp_path / "tagger", vocabularies, [tags_of(one) for one in sentences(1, 40)])
+    weights, record = tmp_path / "tagger.onnx", tmp_path / "evaluation.json"
+    assert run(["convert", str(tagger), "--to", "onnx", "--out", str(weights), "--quiet"]) == ExitCode.DONE
+    rows = [json.dumps({"text": one.text, "answer": one.entities}) for one in sentences(2, 12)]
+    (tmp_path / "rows.jsonl").write_text("\n".join(rows))
+    task = TASK.replace("classify", "extract").replace("macro-f1", "entity-f1")
+    (tmp_path / "names.toml").write_text(task.replace('labels = ["x", "y", "zz"]', 'entities = ["PER", "LOC"]'))
+    words = ["eval", str(weights), "--task", str(tmp_path / "names.toml"), "--out", str(record)]
+    capsys.readouterr()
+    assert run(words) == ExitCode.DONE
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["kind", "precision", "recall", "F1", "entities"] in rows
+    supports = {row[0]: int(row[4]) for row in rows if row and row[0] in ("PER", "LOC", "all")}
+    assert supports["all"] == supports["PER"] + supports["LOC"] > 12
+    assert run([*words, "--json"]) == ExitCode.DONE
+    shown = json.loads(capsys.readouterr().out)
+    jsonschema.validate(shown, SCHEMA)
+    assert [one["label"] for one in shown["evaluation"]["classes"]] == ["LOC", "PER"]
+    assert run(["report", str(record), "--out", str(tmp_path / "r.html")]) == ExitCode.DONE
+    assert "Entity-F1" in (tmp_path / "r.html").read_text()

@@ -61,6 +61,24 @@ def test_what_is_no_answer_finds_nothing(said: str) -> None:
     assert said_entities(said, TEXT, KINDS) == ()
 
 
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-3, 50) | st.text(max_size=3) | st.sampled_from(["Ann", "PER", "Annecy"]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["kind", "start", "end", "text", *KINDS]), inner, max_size=5)
+    ),
+    max_leaves=12,
+)
+
+
+@given(JSON)
+def test_whatever_a_model_says_is_read_or_nothing(value: object) -> None:
+    """And what was read is written so that it is read again."""
+    found = said_entities(json.dumps(value), TEXT, KINDS)
+    assert said_entities(entities_json(found), TEXT, KINDS) == found
+    assert all(one.start is None or TEXT[one.start : one.end] == one.text for one in found)
+
+
 @pytest.mark.parametrize(
     ("value", "said"),
     [
