@@ -9,7 +9,7 @@ DEV     := $(VENV)/.dev
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help demo install test test-slow test-privileged test-targets test-image test-encoders check format vendor tools foreign oracle logits real-weights \
-        bench-convert bench-memory bench-memory-plan bench-synthetic bench-speed bench-runtime bench-start bench-state bench-speed-plan bench-prediction bench-tune bench-eval bench-route sizes bench-encoders bench-crash test-served demo-models clean
+        bench-convert bench-memory bench-memory-plan bench-synthetic bench-speed bench-runtime bench-start bench-state bench-speed-plan bench-prediction bench-tune bench-eval bench-route sizes bench-encoders bench-decoders bench-crash test-served demo-models clean
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -143,6 +143,9 @@ bench-route: $(DEV) ## Routes between the demo models: confidence, quality again
 
 bench-encoders: $(DEV) $(REAL)/.installed ## Trained all-MiniLM-L6-v2 by onnxruntime against llama.cpp, one thread, in turn (a minute, a quiet machine)
 	$(BIN)/python -m tests.bench.bench_encoders
+
+bench-decoders: $(DEV) ## Decoders by onnxruntime against llama.cpp, the same blocks, in turn: tokens/s, memory (15 minutes, a quiet machine)
+	$(BIN)/python -m tests.bench.bench_decoders
 
 bench-crash: $(DEV) ## Kill a build at 50 random moments, and build again
 	$(BIN)/pytest -m slow tests/test_crash.py

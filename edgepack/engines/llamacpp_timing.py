@@ -1,26 +1,17 @@
 """llama-bench's loop through the bindings, every sample kept; not what else the machine does."""
 
 import ctypes
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from time import perf_counter
 from types import ModuleType
 
-from edgepack.domain.measurement import Phase, Sample, Series, Workload
+from edgepack.domain.measurement import Phase, Series, Workload
 from edgepack.engines.llamacpp_library import OpenModel, context, decode, opened, refuse_encoder, refused
-
-OnSample = Callable[[Phase, Sample], None]
-Busy = Callable[[], float | None]
-
-
-def _nobody(_phase: Phase, _sample: Sample) -> None:
-    """Nobody listens."""
-
-
-def _unknown() -> float | None:
-    """Nobody looks at the machine's load."""
-    return None
+from edgepack.engines.timed import Busy, Once, OnSample, nobody, repeated, unknown
 
 
 def measure(
@@ -29,8 +20,8 @@ def measure(
     workload: Workload,
     threads: int,
     cpus: tuple[int, ...] | None = None,
-    on_sample: OnSample = _nobody,
-    busy: Busy = _unknown,
+    on_sample: OnSample = nobody,
+    busy: Busy = unknown,
 ) -> tuple[Series, ...]:
     """Load a GGUF and time each phase of `workload`; raises what `opened` and `context` raise.
 
@@ -50,14 +41,22 @@ def measure_phase(
     workload: Workload,
     threads: int,
     cpus: tuple[int, ...] | None = None,
-    on_sample: OnSample = _nobody,
-    busy: Busy = _unknown,
+    on_sample: OnSample = nobody,
+    busy: Busy = unknown,
 ) -> Series:
-    """Time one phase in a context of its own, as llama-bench does for each of its tests; refuses an encoder."""
+    """Time one phase, repeated as the workload says; refuses an encoder."""
+    with timed_phase(model, phase, workload=workload, threads=threads, cpus=cpus) as once:
+        return repeated(once, phase, workload=workload, threads=threads, on_sample=on_sample, busy=busy)
+
+
+@contextmanager
+def timed_phase(
+    model: OpenModel, phase: Phase, *, workload: Workload, threads: int, cpus: tuple[int, ...] | None
+) -> Iterator[Once]:
+    """One phase in a context of its own, as llama-bench does for each of its tests; refuses an encoder."""
     refuse_encoder(model)
     count = workload.tokens(phase)
     run = _prefill if phase is Phase.PREFILL else _generate
-    samples: list[Sample] = []
     with context(
         model,
         tokens=count,
@@ -71,16 +70,36 @@ def measure_phase(
             # A whole prompt, but a single generated token: what llama-bench runs.
             warm = count if phase is Phase.PREFILL else 1
             run(model.native, handle, _tokens(model, warm), workload.batch)
-        busy()
-        while not workload.enough([sample.seconds for sample in samples]):
+
+        def once() -> float:
             model.native.llama_memory_clear(memory, False)
             tokens = _tokens(model, count)
             began = perf_counter()
             run(model.native, handle, tokens, workload.batch)
-            seconds = perf_counter() - began
-            samples.append(Sample(seconds=seconds, busy=busy()))
-            on_sample(phase, samples[-1])
-    return Series(phase=phase, tokens=count, threads=threads, samples=tuple(samples))
+            return perf_counter() - began
+
+        yield once
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TimedModel:
+    """A GGUF in memory, to be timed."""
+
+    model: OpenModel
+
+    @contextmanager
+    def phase(
+        self, phase: Phase, *, workload: Workload, threads: int, cpus: tuple[int, ...] | None
+    ) -> Iterator[Once]:
+        with timed_phase(self.model, phase, workload=workload, threads=threads, cpus=cpus) as once:
+            yield once
+
+
+@contextmanager
+def opened_timed(weights: Path, *, adapter: Path | None = None) -> Iterator[TimedModel]:
+    """Raises what `opened` raises."""
+    with opened(weights, adapter=adapter) as model:
+        yield TimedModel(model=model)
 
 
 def _tokens(model: OpenModel, count: int) -> "ctypes.Array[ctypes.c_int32]":

@@ -1,17 +1,15 @@
 """Tokens/s of one GGUF on this machine, measured with an eye on what else the machine does."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from time import monotonic
 
 from edgepack.domain.adapter import AdapterWeights
 from edgepack.domain.measurement import (
     BUSY_LIMIT,
-    Conditions,
     Measurement,
     Phase,
+    Runtime,
     Series,
     Workload,
     best_threads,
@@ -20,47 +18,13 @@ from edgepack.domain.measurement import (
 )
 from edgepack.domain.progress import Progress
 from edgepack.domain.settling import Patience, counted, judged, settle
-from edgepack.domain.weights import Weights
-from edgepack.engines.llamacpp import OpenModel, measure_phase, opened, runtime
-from edgepack.infra.load import (
-    ROOT,
-    Heat,
-    LoadMeter,
-    Program,
-    busiest,
-    governor,
-    heat,
-    peak_memory,
-    reset_peak_memory,
-    system_name,
-    throttled,
-    with_siblings,
-)
-from edgepack.infra.machine import big_cpus, host_profile, memory_available
+from edgepack.domain.weights import Weights, WeightsFormat
+from edgepack.engines.timed import Timed, repeated
+from edgepack.infra.load import ROOT
+from edgepack.infra.machine import big_cpus
+from edgepack.infra.surroundings import Surroundings, conditions, look, surroundings, wait_for_quiet
 
 USUAL_PATIENCE = Patience()
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Bench:
-    """One measuring: the CPUs used, pinned to and watched, and who waits and listens."""
-
-    big: tuple[int, ...]
-    pinned: tuple[int, ...] | None
-    watched: tuple[int, ...] | None
-    patience: Patience
-    progress: Progress
-    root: Path
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Before:
-    """The machine before the first sample."""
-
-    date: datetime
-    busy: float | None
-    free: int
-    heat: Heat
 
 
 def bench(
@@ -79,111 +43,80 @@ def bench(
     A series that is not stable is measured again; one that stays so is kept and says why, or with `strict`
     ends in DeviceError. Raises BadInputError for what llama.cpp cannot load, NoSpaceError out of memory.
     """
-    big = big_cpus(root)
-    candidates = threads or threads_to_try(len(big))
-    # More threads than big cores would wait for each other there: such a run is left to the scheduler.
-    pinned = big if max(candidates) <= len(big) else None
-    this = _Bench(
-        big=big, pinned=pinned, watched=with_siblings(big, root=root) if pinned else None,
-        patience=patience or USUAL_PATIENCE, progress=progress, root=root,
-    )  # fmt: skip
-    before = _look(this)
+    candidates = threads or threads_to_try(len(big_cpus(root)))
+    around = surroundings(candidates, patience=patience or USUAL_PATIENCE, progress=progress, root=root)
+    before = look(around)
     progress.step(f"load {weights.name}")
-    with opened(weights.path, adapter=adapter.path if adapter else None) as model:
-        sweep = _sweep(this, model, candidates, workload)
+    with _opened(weights, adapter) as timed:
+        sweep = _sweep(around, timed, candidates, workload)
         chosen = best_threads(sweep) if sweep else candidates[0]
         progress.step(f"measure with {counted(chosen)}")
-        settled = [_settle(this, model, phase, workload, chosen) for phase in workload.phases]
-        conditions = _conditions(this, before)
+        settled = [_settle(around, timed, phase, workload, chosen) for phase in workload.phases]
+        seen = conditions(around, before)
     series = tuple(kept for kept, _ in settled)
     return Measurement(
         date=before.date, weights=measured_weights(weights, adapter=adapter.sha256 if adapter else None),
-        runtime=runtime(), conditions=conditions,
-        workload=workload, threads=chosen, cpus=pinned, series=series, sweep=sweep,
+        runtime=_runtime(weights), conditions=seen,
+        workload=workload, threads=chosen, cpus=around.pinned, series=series, sweep=sweep,
         rejected=tuple(one for _, rejected in settled for one in rejected),
         unstable_because=judged(weights.name, series, strict=strict, progress=progress),
     )  # fmt: skip
 
 
-def _look(this: _Bench) -> _Before:
-    """Wait for a quiet machine, then note how it is."""
-    busy = _wait_for_quiet(this)
-    reset_peak_memory()
-    return _Before(
-        date=datetime.now(UTC).replace(microsecond=0), busy=busy, free=memory_available(this.root),
-        heat=heat(this.big, root=this.root),
-    )  # fmt: skip
+@contextmanager
+def _opened(weights: Weights, adapter: AdapterWeights | None) -> Iterator[Timed]:
+    if weights.format is WeightsFormat.ONNX:
+        from edgepack.engines.onnxruntime_timing import opened_timed as opened_onnx
+
+        with opened_onnx(weights.path) as timed_onnx:
+            yield timed_onnx
+        return
+    from edgepack.engines.llamacpp_timing import opened_timed
+
+    with opened_timed(weights.path, adapter=adapter.path if adapter else None) as timed:
+        yield timed
 
 
-def _wait_for_quiet(this: _Bench) -> float | None:
-    """Return once others leave the watched CPUs alone, or patience ends; cores' worth of their work then."""
-    until = monotonic() + this.patience.quiet_seconds
-    told = False
-    while True:
-        meter = LoadMeter(this.watched, root=this.root)
-        programs = busiest(this.patience.look_seconds, root=this.root)
-        busy = meter.lap()
-        if busy is None or busy <= BUSY_LIMIT:
-            return busy
-        who = f"other programs use {busy:.0%} of a core{_named(programs)}"
-        if monotonic() >= until:
-            this.progress.warn(f"{who}; going on all the same")
-            return busy
-        if not told:
-            this.progress.step(f"wait up to {this.patience.quiet_seconds:g} s for a quiet machine: {who}")
-            told = True
+def _runtime(weights: Weights) -> Runtime:
+    if weights.format is WeightsFormat.ONNX:
+        from edgepack.engines.onnxruntime_library import runtime as runtime_onnx
+
+        return runtime_onnx()
+    from edgepack.engines.llamacpp import runtime
+
+    return runtime()
 
 
-def _named(programs: Sequence[Program]) -> str:
-    """The three busiest, where there are any to name."""
-    found = [f"{program.name} {program.cores:.0%}" for program in programs[:3] if program.cores >= 0.01]
-    return f" ({', '.join(found)})" if found else ""
-
-
-def _sweep(this: _Bench, model: OpenModel, candidates: Sequence[int], workload: Workload) -> tuple[Series, ...]:
+def _sweep(around: Surroundings, timed: Timed, candidates: Sequence[int], workload: Workload) -> tuple[Series, ...]:
     """A quick look at each number of threads; none where there is nothing to choose."""
     if len(candidates) < 2:
         return ()
-    this.progress.step(f"try {', '.join(map(str, candidates))} threads")
+    around.progress.step(f"try {', '.join(map(str, candidates))} threads")
     return tuple(
-        _measure(this, model, phase, workload.quick, count) for count in candidates for phase in workload.phases
+        _measure(around, timed, phase, workload.quick, count) for count in candidates for phase in workload.phases
     )
 
 
 def _settle(
-    this: _Bench, model: OpenModel, phase: Phase, workload: Workload, threads: int
+    around: Surroundings, timed: Timed, phase: Phase, workload: Workload, threads: int
 ) -> tuple[Series, tuple[Series, ...]]:
     def calm(reason: str) -> bool:
-        this.progress.step(f"measure again: {reason}")
-        return (_wait_for_quiet(this) or 0.0) <= BUSY_LIMIT
+        around.progress.step(f"measure again: {reason}")
+        return (wait_for_quiet(around) or 0.0) <= BUSY_LIMIT
 
-    return settle(lambda: _measure(this, model, phase, workload, threads), attempts=this.patience.attempts, calm=calm)
-
-
-def _measure(this: _Bench, model: OpenModel, phase: Phase, workload: Workload, threads: int) -> Series:
-    label = f"{phase}{workload.tokens(phase)}, {counted(threads)}"
-    meter = LoadMeter(this.watched, root=this.root)
-    with this.progress.bar(label, workload.repeats, "sample") as bar:
-        return measure_phase(
-            model, phase, workload=workload, threads=threads, cpus=this.pinned,
-            on_sample=lambda _phase, _sample: bar.advance(1), busy=meter.lap,
-        )  # fmt: skip
-
-
-def _conditions(this: _Bench, before: _Before) -> Conditions:
-    after = heat(this.big, root=this.root)
-    host = host_profile(this.root)
-    return Conditions(
-        machine=host.soc.text,
-        cpu=", ".join(f"{cluster.count} x {cluster.microarchitecture}" for cluster in host.clusters),
-        system=system_name(),
-        governor=governor(this.big, root=this.root),
-        celsius_before=before.heat.celsius,
-        celsius_after=after.celsius,
-        mhz_after=after.mhz,
-        mhz_limit=after.mhz_limit,
-        throttled=throttled(before.heat, after),
-        busy_before=before.busy,
-        memory_free_before=before.free,
-        peak_rss=peak_memory(),
+    return settle(
+        lambda: _measure(around, timed, phase, workload, threads), attempts=around.patience.attempts, calm=calm
     )
+
+
+def _measure(around: Surroundings, timed: Timed, phase: Phase, workload: Workload, threads: int) -> Series:
+    label = f"{phase}{workload.tokens(phase)}, {counted(threads)}"
+    meter = around.meter()
+    with (
+        around.progress.bar(label, workload.repeats, "sample") as bar,
+        timed.phase(phase, workload=workload, threads=threads, cpus=around.pinned) as once,
+    ):
+        return repeated(
+            once, phase, workload=workload, threads=threads, on_sample=lambda _phase, _sample: bar.advance(1),
+            busy=meter.lap,
+        )  # fmt: skip

@@ -1,5 +1,6 @@
 """GGUF to an ONNX decoder, weights beside it: kept in the store by what it is made from, or written past it."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from edgepack.convert.onnx.decoder import Naming, write_decoder
@@ -45,7 +46,8 @@ def decoder_of(weights: Weights, *, store: Store, progress: Progress) -> Weights
     kept, made = keep_file(store, step, _NAME, lambda path: _write(path, decoder, shape, progress))
     if not made:
         progress.step(f"{weights.name} as ONNX stands in the store")
-    return _weights(decoder, shape, kept.path, kept.sha256, _size(kept.path))
+    found = _weights(decoder, shape, kept.path, kept.sha256, _size(kept.path))
+    return replace(found, name=weights.name, synthetic=weights.synthetic)
 
 
 def _write(path: Path, decoder: GgufDecoder, shape: DecoderShape, progress: Progress) -> str:
