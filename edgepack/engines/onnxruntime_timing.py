@@ -1,8 +1,7 @@
 """llama-bench's loop through onnxruntime, with the same prompt and steps; not what else the machine does."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from random import Random
 from time import perf_counter
@@ -13,11 +12,14 @@ from edgepack.engines.timed import Once
 from edgepack.infra.load import on_cpus
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
 class TimedDecoder:
-    """An ONNX decoder, to be timed: a session has its threads for good, so that each phase opens its own."""
+    """An ONNX decoder, to be timed. A session has its threads for good: it is kept until others are asked for."""
 
-    path: Path
+    def __init__(self, path: Path, stack: ExitStack) -> None:
+        self._path = path
+        self._stack = stack
+        self._decoder: OpenDecoder | None = None
+        self._with: tuple[int, tuple[int, ...] | None] | None = None
 
     @contextmanager
     def phase(
@@ -25,7 +27,8 @@ class TimedDecoder:
     ) -> Iterator[Once]:
         """Threads spin while they wait, as llama.cpp's poll: nobody else is to be let to work."""
         count = workload.tokens(phase)
-        with on_cpus(cpus), opened_decoder(self.path, threads=threads, spinning=True) as decoder:
+        with on_cpus(cpus):
+            decoder = self._opened(threads, cpus)
             reader, tokens = Reader(decoder, places=count), _tokens(decoder, count)
             run = _prefill if phase is Phase.PREFILL else _generate
             if workload.warm_up:
@@ -39,11 +42,20 @@ class TimedDecoder:
 
             yield once
 
+    def _opened(self, threads: int, cpus: tuple[int, ...] | None) -> OpenDecoder:
+        if self._decoder is None or self._with != (threads, cpus):
+            self._decoder = None
+            self._stack.close()
+            opening = opened_decoder(self._path, threads=threads, spinning=True)
+            self._decoder, self._with = self._stack.enter_context(opening), (threads, cpus)
+        return self._decoder
+
 
 @contextmanager
 def opened_timed(path: Path) -> Iterator[TimedDecoder]:
     """Raises what `opened_decoder` raises when a phase begins."""
-    yield TimedDecoder(path=path)
+    with ExitStack() as stack:
+        yield TimedDecoder(path, stack)
 
 
 def _tokens(decoder: OpenDecoder, count: int) -> list[int]:

@@ -79,9 +79,10 @@ def _peak(run: _Run, engine: Engine) -> int:
     """Bytes of this process while no other engine has the weights."""
     run.around.progress.step(f"load {run.weights[engine].name} with {engine}")
     reset_peak_memory()
-    for phase in run.workload.phases:
-        with _opened(run, engine) as timed, _ready(run, timed, phase) as once:
-            once()
+    with _opened(run, engine) as timed:
+        for phase in run.workload.phases:
+            with _ready(run, timed, phase) as once:
+                once()
     return peak_memory()
 
 
