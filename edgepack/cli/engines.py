@@ -62,7 +62,7 @@ def show_both(
     data = {
         "weights": name, "out": out and str(out), "measurement": record,
         "engines": {engine.value: measurement_json(one) for engine, one in choice.measured.items()},
-        "kept": choice.kept.value, "because": choice.because,
+        "cosine": choice.cosine, "kept": choice.kept.value, "because": choice.because,
     }  # fmt: skip
     output.result("bench", data, lambda: _shown(choice, out))
 
@@ -80,6 +80,7 @@ def _shown(choice: EngineChoice, out: Path | None) -> str:
             right=frozenset(range(1, len(names) + 4)),
         ),
         "",
+        f"logits: cosine {choice.cosine:.5f}",
         f"kept: {choice.kept}; {choice.because}",
     ]  # fmt: skip
     return "\n".join([*lines, *([f"written to {out}"] if out else [])])

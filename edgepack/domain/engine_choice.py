@@ -7,6 +7,9 @@ from edgepack.domain.measurement import Measurement
 
 FASTER = 1.10
 """How much quicker onnxruntime must be: llama.cpp is there anyway, in every bundle and on every device."""
+ALIKE = 0.98
+"""The cosine of logits below which something is wrong with an engine's kernels, as there was with some of Arm's: both
+round activations, each its own way, and seeded models come to 0.999, trained ones to 0.99997."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -14,6 +17,8 @@ class EngineChoice:
     """What both gave, and who is kept."""
 
     measured: dict[Engine, Measurement]
+    cosine: float
+    """Of both engines' logits, the mean over some steps."""
     kept: Engine
     because: str
 
@@ -23,13 +28,16 @@ class EngineChoice:
         return self.measured[self.kept]
 
 
-def choose_engine(measured: dict[Engine, Measurement]) -> EngineChoice:
-    """The quicker by a tenth or more that fits memory; llama.cpp where neither is."""
+def choose_engine(measured: dict[Engine, Measurement], *, cosine: float) -> EngineChoice:
+    """The quicker by a tenth or more that fits memory and says the same; llama.cpp where neither is."""
     ours, theirs = measured[Engine.LLAMA_CPP], measured[Engine.ONNX]
     kept, because = _chosen(ours, theirs)
+    # NaN is no agreement.
+    if not cosine >= ALIKE:
+        kept, because = Engine.LLAMA_CPP, f"onnxruntime gives other logits on this machine (cosine {cosine:.4f})"
     if not (ours.stable and theirs.stable):
         because += "; not stable: measure again on a quiet machine"
-    return EngineChoice(measured=measured, kept=kept, because=because)
+    return EngineChoice(measured=measured, cosine=cosine, kept=kept, because=because)
 
 
 def seconds(measurement: Measurement) -> float:

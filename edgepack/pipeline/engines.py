@@ -8,7 +8,7 @@ from edgepack.domain.weights import Weights
 from edgepack.infra.store import Store, home
 from edgepack.stages.bench import bench
 from edgepack.stages.decoder import decoder_of
-from edgepack.stages.engines import bench_engines
+from edgepack.stages.engines import bench_engines, same_logits
 
 
 def bench_onnx(
@@ -25,4 +25,6 @@ def bench_both(
     """Of a GGUF and its decoder in ONNX, in alternation; raises what `decoder_of` raises."""
     decoder = decoder_of(weights, store=Store(home()), progress=progress)
     files = {Engine.LLAMA_CPP: weights, Engine.ONNX: decoder}
-    return choose_engine(bench_engines(files, workload=workload, threads=threads, strict=strict, progress=progress))
+    cosine = same_logits(files, threads=threads, progress=progress)
+    measured = bench_engines(files, workload=workload, threads=threads, strict=strict, progress=progress)
+    return choose_engine(measured, cosine=cosine)

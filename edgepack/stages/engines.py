@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from random import Random
 from time import process_time, sleep
 
 from edgepack.domain.engine import Engine
@@ -21,6 +22,7 @@ from edgepack.domain.progress import Progress
 from edgepack.domain.settling import Patience, counted, judged
 from edgepack.domain.weights import Weights
 from edgepack.engines import llamacpp_timing, onnxruntime_timing
+from edgepack.engines.agreeing import agreements
 from edgepack.engines.llamacpp import runtime as llamacpp_runtime
 from edgepack.engines.onnxruntime_library import runtime as onnxruntime_runtime
 from edgepack.engines.timed import Once, Timed
@@ -30,6 +32,8 @@ from edgepack.infra.surroundings import Surroundings, conditions, look, surround
 
 _RUNTIMES = {Engine.LLAMA_CPP: llamacpp_runtime, Engine.ONNX: onnxruntime_runtime}
 USUAL_PATIENCE = Patience()
+_STEPS, _FEW_TOKENS = 16, 256
+"""Steps, and tokens that every vocabulary has."""
 _LOOK, _LOOKS = 0.005, 200
 """Seconds, and how often at the most."""
 
@@ -73,6 +77,16 @@ def bench_engines(
         )
         for engine in weights
     }  # fmt: skip
+
+
+def same_logits(weights: Mapping[Engine, Weights], *, threads: int | None, progress: Progress) -> float:
+    """The mean cosine of both engines' logits over some steps behind seeded tokens."""
+    progress.step("compare what both expect")
+    random = Random(1)
+    steps = [(random.randrange(_FEW_TOKENS),) for _ in range(_STEPS)]
+    gguf, decoder = weights[Engine.LLAMA_CPP].path, weights[Engine.ONNX].path
+    (found,) = agreements(decoder, [gguf], steps, threads=threads or len(big_cpus(ROOT)))
+    return found.cosine
 
 
 def _peak(run: _Run, engine: Engine) -> int:

@@ -20,7 +20,7 @@ from edgepack.domain.weights import Weights
 from edgepack.engines.llamacpp import identify
 from edgepack.infra.store import Store
 from edgepack.stages.decoder import decoder_of
-from edgepack.stages.engines import bench_engines
+from edgepack.stages.engines import bench_engines, same_logits
 from tests.bench.workloads import weights_like
 
 MODELS = "smollm2-135m-instruct,qwen2.5-0.5b-instruct,qwen3-0.6b,llama-3.2-1b-instruct"
@@ -50,14 +50,14 @@ def _compare(name: str, weights: Weights, workload: Workload, threads: int, scra
     decoder = decoder_of(weights, store=Store(scratch / "decoders"), progress=Silent())
     patience = Patience(quiet_seconds=60.0)
     files = {Engine.LLAMA_CPP: weights, Engine.ONNX: decoder}
-    choice = choose_engine(
-        bench_engines(files, workload=workload, threads=threads, progress=Silent(), patience=patience)
-    )
+    cosine = same_logits(files, threads=threads, progress=Silent())
+    measured = bench_engines(files, workload=workload, threads=threads, progress=Silent(), patience=patience)
+    choice = choose_engine(measured, cosine=cosine)
     for engine, found in choice.measured.items():
         rates = "  ".join(f"{one.name} {one.median:8.1f} ± {one.spread / 2:.0%}" for one in found.series)
         memory = (found.conditions.peak_rss or 0) / 1e6
         print(f"{name:32} {engine:9} {rates}  {memory:6.0f} MB  {found.weights.size / 1e6:6.0f} MB file", flush=True)
-    print(f"{'':32} kept: {choice.kept}; {choice.because}", flush=True)
+    print(f"{'':32} kept: {choice.kept}; {choice.because}; logits cosine {cosine:.5f}", flush=True)
 
 
 if __name__ == "__main__":

@@ -45,6 +45,7 @@ def test_both_engines_run_the_same_workload(gguf: Path, tmp_path: Path, capsys: 
     assert ours.weights.sha256 != theirs.weights.sha256
     assert ours.weights.name == theirs.weights.name
     assert shown["kept"] in shown["engines"]
+    assert shown["cosine"] > 0.999
     assert json.loads(out.read_text()) == shown["measurement"] == shown["engines"][shown["kept"]]
     assert run(words) == 0
     said = capsys.readouterr()

@@ -50,20 +50,28 @@ def measured(prefill: float, decode: float, *, peak: int | None = 400, free: int
     ],
 )
 def test_the_quicker_by_a_tenth_that_fits_is_kept(onnx: Measurement, kept: Engine, said: str) -> None:
-    choice = choose_engine({Engine.LLAMA_CPP: measured(100, 20), Engine.ONNX: onnx})
+    choice = choose_engine({Engine.LLAMA_CPP: measured(100, 20), Engine.ONNX: onnx}, cosine=0.9995)
     assert choice.kept is kept
     assert said in choice.because
     assert choice.measurement is choice.measured[kept]
 
 
 def test_what_does_not_fit_itself_is_not_kept_for_being_the_usual_one() -> None:
-    choice = choose_engine({Engine.LLAMA_CPP: measured(100, 20, peak=2000), Engine.ONNX: measured(10, 2)})
+    choice = choose_engine({Engine.LLAMA_CPP: measured(100, 20, peak=2000), Engine.ONNX: measured(10, 2)}, cosine=1.0)
     assert (choice.kept, choice.because[:9]) == (Engine.ONNX, "llama.cpp")
 
 
 def test_unstable_figures_say_so() -> None:
     shaky = replace(measured(300, 60), unstable_because=("tg128: wide",))
-    assert "not stable" in choose_engine({Engine.LLAMA_CPP: measured(100, 20), Engine.ONNX: shaky}).because
+    choice = choose_engine({Engine.LLAMA_CPP: measured(100, 20), Engine.ONNX: shaky}, cosine=1.0)
+    assert "not stable" in choice.because
+
+
+@pytest.mark.parametrize("cosine", [-0.03, 0.9, float("nan")])
+def test_who_computes_something_else_is_not_kept_however_quick(cosine: float) -> None:
+    choice = choose_engine({Engine.LLAMA_CPP: measured(100, 20), Engine.ONNX: measured(300, 60)}, cosine=cosine)
+    assert choice.kept is Engine.LLAMA_CPP
+    assert "other logits" in choice.because
 
 
 def test_the_workload_is_prompt_and_answer() -> None:
