@@ -95,6 +95,8 @@ def test_an_encoder_and_a_decoder_are_asked_the_same_and_the_better_is_built(
     assert evaluation["weights"]["sha256"] == found["built"]["weights"]["sha256"]
     assert json.loads((tmp_path / "bundle/evidence/trials.json").read_text()) == found["trials"]
     assert manifest["checkpoint"]
+    (gate,) = json.loads((tmp_path / "bundle/evidence/gates.json").read_text())["gates"]
+    assert (gate["kind"], gate["passed"]) == ("encoder", True)
     out = tmp_path / "report.html"
     assert run(["report", str(tmp_path / "bundle"), "--out", str(out)]) == ExitCode.DONE
     assert "ONNX Runtime" in out.read_text()

@@ -24,10 +24,12 @@ from edgepack.infra.machine import host_profile
 from edgepack.infra.store import home
 from edgepack.pipeline.answering import answering_weights, has_head_for, ruled_out
 from edgepack.pipeline.attempts import Attempt
+from edgepack.pipeline.encoder_gating import encoder_gates
 from edgepack.pipeline.expected import expected_encoding, expected_speed
 from edgepack.pipeline.order import Order, Planned
-from edgepack.pipeline.planning import prepare
+from edgepack.pipeline.planning import prepare, weights_of
 from edgepack.stages.eval import evaluate
+from edgepack.stages.golden import golden_outputs
 
 # Looks at a part of the examples before all are asked: most candidates that will not do are given up here.
 _LOOKS = (40, 120)
@@ -88,19 +90,25 @@ def chosen_order(order: Order, tried: Tried, progress: Progress) -> Order:
         "evaluation.json": _text(evaluation_json(trial.evaluation)),
     }
     attempt = tried.attempts[trials.tried.index(trial)]
-    return replace(_answering(attempt.ordered(order), attempt, trials.task, progress), evidence=evidence)
+    answering = _answering(attempt.ordered(order), attempt, trials.task, progress)
+    return replace(answering, evidence={**answering.evidence, **evidence})
 
 
 def _answering(order: Order, attempt: Attempt, task: Task, progress: Progress) -> Order:
-    """With the head that was asked, where an encoder got one."""
+    """With the head that was asked, where an encoder got one; the encoder below it passes its gate first."""
     if attempt.engine is Engine.LLAMA_CPP:
         return order
     planned = attempt.planned or prepare(replace(order, force=True), progress)
     if not has_head_for(planned.material, task):
         return order
+    below = weights_of(planned, order, progress)
+    seen = golden_outputs(below, threads=order.workers, progress=progress)
+    gates = encoder_gates(planned, below, seen, order, progress)
     weights = answering_weights(planned, order, task, progress)
     made_of = None if isinstance(attempt.source, OnnxSource) else attempt.source
-    return replace(order, source=OnnxSource(path=weights.path), checkpoint=order.checkpoint or made_of)
+    return replace(
+        order, source=OnnxSource(path=weights.path), checkpoint=order.checkpoint or made_of, evidence=gates
+    )
 
 
 def _given_up_at_eight_bits(attempt: Attempt, tried: Mapping[Attempt, Trial]) -> bool:
