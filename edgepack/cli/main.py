@@ -33,6 +33,8 @@ VERBS = {
     "sign": "Sign a bundle with an Ed25519 key.",
     "report": "Write one HTML page about a bundle or evaluations.",
     "deploy": "Bring a bundle to a device, test it there, and switch to it.",
+    "delta": "Write what turns one bundle into another, as a small file.",
+    "apply": "Make a bundle out of an older one and a delta.",
     "cache": "List, explain or prune the store.",
 }
 

@@ -3,9 +3,9 @@
 import os
 from pathlib import Path
 
-from edgepack.domain.bundle import EVIDENCE, MANIFEST, MANIFEST_LIMIT, SIGNATURE, SUMS, Manifest
+from edgepack.domain.bundle import EVIDENCE, MANIFEST, MANIFEST_LIMIT, SIGNATURE, SUMS, Format, Manifest
 from edgepack.domain.errors import VerificationError
-from edgepack.domain.progress import Bar
+from edgepack.domain.progress import Bar, Progress
 from edgepack.formats.opening import file_in, is_evidence, read_manifest
 from edgepack.formats.payload import DIRECTORY_MODE, WRITTEN_AT
 from edgepack.formats.reader import BundleReader, Kind, Member
@@ -30,6 +30,15 @@ def extract_bundle(reader: BundleReader, destination: Path, bar: Bar) -> None:
             extract_file(reader, member, destination / member.path, bar=bar)
             (destination / member.path).chmod(0o755 if member.path in executable else 0o644)
     settle(destination)
+
+
+def as_tree(reader: BundleReader, bundle: Path, place: Path, progress: Progress) -> Path:
+    """The bundle as a directory: itself, or what its tar holds, written to the new directory `place`."""
+    if reader.format is Format.DIR:
+        return bundle.resolve()
+    with progress.bar("unpack", sum(member.size for member in reader.members), "B") as bar:
+        extract_bundle(reader, place, bar)
+    return place
 
 
 def settle(root: Path) -> None:

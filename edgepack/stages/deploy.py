@@ -3,13 +3,12 @@
 The self-test comes before the switch: what fails it was never current, and nothing has to be taken back.
 """
 
-import hashlib
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from edgepack.domain.bundle import EVIDENCE, MANIFEST, SIGNATURE, SUMS, Format, PayloadFile
+from edgepack.domain.bundle import EVIDENCE, Format, PayloadFile
 from edgepack.domain.deployment import Deployment, RolledBack, checked_place
 from edgepack.domain.device import Device
 from edgepack.domain.errors import DeviceError, ExitCode, NoSpaceError, VerificationError
@@ -17,7 +16,8 @@ from edgepack.domain.golden import GOLDEN_OUTPUTS
 from edgepack.domain.progress import Progress
 from edgepack.formats.checking import Checked, check
 from edgepack.formats.extraction import extract_file
-from edgepack.formats.opening import file_in, open_bundle, read_small
+from edgepack.formats.heads import device_files
+from edgepack.formats.opening import file_in, open_bundle
 from edgepack.formats.reader import BundleReader
 from edgepack.infra.process import Completed
 from edgepack.transports.opening import open_transport
@@ -48,7 +48,7 @@ def deploy(
         progress.step(f"checking every byte of {bundle}")
         with progress.bar("check", sum(member.size for member in reader.members), "B") as bar:
             checked = check(reader, bar)
-        wanted = _payload(reader, checked)
+        wanted = device_files(reader, checked, _OUTPUTS)
         with open_transport(device, progress=progress) as transport:
             there = Releases(transport, wanted_place or f"{transport.root}/{_PLACE}")
             with there.held():
@@ -87,14 +87,6 @@ def roll_back(device: Device, *, place: str | None, progress: Progress) -> Rolle
         with there.held():
             now, left = there.rollback()
     return RolledBack(device=str(device), place=there.place, release=now, left=left)
-
-
-def _payload(reader: BundleReader, checked: Checked) -> tuple[PayloadFile, ...]:
-    """Every file that the device needs: the payload, its signature, and what an encoder's self-test compares with."""
-    beside = (path for path in (SIGNATURE, _OUTPUTS) if file_in(reader, path))
-    heads = [(path, read_small(reader, path)) for path in (MANIFEST, SUMS, *beside)]
-    own = (PayloadFile(path=path, size=len(data), sha256=hashlib.sha256(data).hexdigest()) for path, data in heads)
-    return (*own, *checked.manifest.files)
 
 
 def _once(wanted: tuple[PayloadFile, ...]) -> Iterator[PayloadFile]:

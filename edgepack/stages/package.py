@@ -1,8 +1,6 @@
 """A bundle wrapped for the system that brings it to devices; what goes in was checked, byte for byte."""
 
-import shutil
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import assert_never
@@ -13,7 +11,7 @@ from edgepack.domain.packaging import PackageKind, Packaging
 from edgepack.domain.progress import Progress
 from edgepack.formats.checking import check
 from edgepack.formats.debian import write_debian
-from edgepack.formats.extraction import extract_bundle
+from edgepack.formats.extraction import as_tree
 from edgepack.formats.oci import write_oci
 from edgepack.formats.opening import open_bundle
 from edgepack.formats.partial import partial_directory
@@ -54,13 +52,13 @@ def package(bundle: Path, packaging: Packaging, *, destination: Path, progress: 
         with progress.bar("check", total, "B") as bar:
             checked = check(reader, bar)
         require_space(scratch, _copies(reader, packaging.kind) * total + _HEADROOM, f"the {packaging.kind}")
-        with _tree(reader, bundle, scratch, progress) as tree:
-            progress.step(f"writing {destination}")
-            new = scratch / "new"
-            _write(tree, checked.manifest, packaging, new, scratch, progress)
-            if destination.is_dir():
-                destination.rename(scratch / "old")
-            new.replace(destination)
+        tree = as_tree(reader, bundle, scratch / "tree", progress)
+        progress.step(f"writing {destination}")
+        new = scratch / "new"
+        _write(tree, checked.manifest, packaging, new, scratch, progress)
+        if destination.is_dir():
+            destination.rename(scratch / "old")
+        new.replace(destination)
     return Package(
         path=destination, kind=packaging.kind, size=_size(destination), name=checked.manifest.facts.name,
         payload_digest=checked.payload_digest,
@@ -91,19 +89,6 @@ def _copies(reader: BundleReader, kind: PackageKind) -> int:
     """How many times the bundle's bytes are on the disk at once, at most, beside the bundle."""
     unpacked = 0 if reader.format is Format.DIR else 1
     return unpacked + (2 if kind in (PackageKind.RAUC, PackageKind.SWU) else 1)
-
-
-@contextmanager
-def _tree(reader: BundleReader, bundle: Path, scratch: Path, progress: Progress) -> Iterator[Path]:
-    """The bundle as a directory: itself, or what its tar holds."""
-    if reader.format is Format.DIR:
-        yield bundle.resolve()
-        return
-    tree = scratch / "tree"
-    with progress.bar("unpack", sum(member.size for member in reader.members), "B") as bar:
-        extract_bundle(reader, tree, bar)
-    yield tree
-    shutil.rmtree(tree)
 
 
 def _refuse_other(destination: Path, kind: PackageKind) -> None:

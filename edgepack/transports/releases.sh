@@ -161,6 +161,16 @@ prune() {
     done
 }
 
+# Whether the holder of a lock, PID.WORD, lives: a process with that number and that word in its command line.
+alive() {
+    if [ -d /proc/self ]; then
+        # Not every grep looks behind a NUL.
+        { tr '\0' '\n' <"/proc/${1%%.*}/cmdline"; } 2>/dev/null | grep -q "${1#*.}"
+    else
+        kill -0 "${1%%.*}" 2>/dev/null
+    fi
+}
+
 # Holds the directory until it is ended. Whoever finds another living holder steps back, so that two that come at
 # once may both do so, and never both hold it.
 hold() {
@@ -171,13 +181,7 @@ hold() {
     : >"$mine" || exit
     for other in "$dir"/.locks/*; do
         [ "$other" != "$mine" ] || continue
-        name=${other##*/}
-        if [ -d /proc/self ]; then
-            # Not every grep looks behind a NUL.
-            { tr '\0' '\n' <"/proc/${name%%.*}/cmdline"; } 2>/dev/null | grep -q "${name#*.}"
-        else
-            kill -0 "${name%%.*}" 2>/dev/null
-        fi && { rm -f "$mine"; echo busy; exit 0; }
+        ! alive "${other##*/}" || { rm -f "$mine"; echo busy; exit 0; }
         rm -f "$other"
     done
     echo held
