@@ -1,23 +1,29 @@
-"""Run alone, with ulimits of its own: embeds a text with mutants of an encoder's file, and says how each one ended.
+"""Run alone, with ulimits of its own: asks mutants of an encoder's file two texts, and says how each one ended.
 
     python -m tests.engines.onnx_mutants FILE FIRST COUNT
 
 A mutant is the file with some bytes changed, cut or repeated, anywhere or in one of its parts: what it says of
 itself, its tokenizer, a node, a tensor's head; or a whole graph with numbers, names, operators or shapes exchanged.
-A line for each: `error`, or `vector`.
+A line for each: `error`, or `answer`.
 """
 
 import struct
 import sys
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
 
 import onnx
 
-from edgepack.domain.encoder import OPERATORS
+from edgepack.domain.encoder import OPERATORS, EncoderDescription, Gives
 from edgepack.domain.errors import BadInputError
+from edgepack.domain.tagging import kinds_of
+from edgepack.domain.task import Entities, Labels
 from edgepack.engines.onnxruntime_embedding import embed
+from edgepack.engines.onnxruntime_library import describe
+from edgepack.engines.onnxruntime_respondent import onnxruntime_respondent
+from edgepack.infra.tasks import load_task
 
 _WORDS = (b"\x00", b"\xff", b"\x7f", b"\x80", b"\xff\xff\xff\xff\x0f", b"\xc3\x28", b'"', b"}", b"-1", b"9" * 20)
 
@@ -98,15 +104,30 @@ def _replace(message: onnx.NodeProto | onnx.TensorProto, random: Random) -> None
         return
 
 
+_TEXTS = ("dim the kitchen lamp to 30", "déjà vu")
+
+
+def _ask(path: Path, said: EncoderDescription) -> None:
+    """For vectors, labels or entities: whatever the file gave before it was changed."""
+    if said.gives is Gives.VECTOR:
+        embed(path, _TEXTS, threads=1)
+        return
+    form = Labels(labels=said.labels) if said.gives is Gives.CLASSES else Entities(kinds=tuple(kinds_of(said.labels)))
+    task = replace(load_task("sentiment"), form=form, shown=())
+    with onnxruntime_respondent(path, task, threads=1, cpus=None) as respondent:
+        assert len(list(respondent.answer_each(_TEXTS))) == len(_TEXTS)
+
+
 def main() -> None:
     file, first, count = Path(sys.argv[1]).read_bytes(), int(sys.argv[2]), int(sys.argv[3])
+    said = describe(Path(sys.argv[1]))
     with TemporaryDirectory() as scratch:
         path = Path(scratch) / "mutant.onnx"
         for number in range(first, first + count):
             path.write_bytes(mutant(file, number))
             try:
-                embed(path, ["dim the kitchen lamp to 30", "déjà vu"], threads=1)
-                print("vector", flush=True)
+                _ask(path, said)
+                print("answer", flush=True)
             except BadInputError:
                 print("error", flush=True)
 
