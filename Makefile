@@ -8,7 +8,7 @@ DEV     := $(VENV)/.dev
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo install test test-slow test-privileged test-targets test-image test-encoders check format vendor tools foreign oracle logits real-weights \
+.PHONY: help demo install test test-slow test-privileged test-targets test-image test-encoders check format vendor tools foreign oracle logits android test-android test-app real-weights \
         bench-convert bench-memory bench-memory-plan bench-synthetic bench-speed bench-runtime bench-start bench-state bench-speed-plan bench-prediction bench-tune bench-eval bench-route sizes bench-encoders bench-decoders bench-crash test-served demo-models clean
 
 help: ## Show the targets
@@ -41,6 +41,20 @@ test-image: $(DEV) ## Boot an aarch64 firmware image with a bundle in qemu-syste
 
 test-encoders: $(DEV) foreign ## Bundles of encoders on aarch64 under qemu-user, with the real wheels (90 MB into your store, a minute)
 	$(BIN)/pytest -m slow tests/test_encoder_aarch64.py
+
+APK := build/android/edgepack-demo.apk
+android: PROFILE ?= galaxy-s23
+android: MODEL ?= demo
+android: $(RUNTIME) ## A signed APK of the demo app (PROFILE=galaxy-s23 MODEL=demo); Debian: aapt apksigner android-framework-res default-jdk-headless
+	$(BIN)/edgepack build --profile $(PROFILE) --model $(MODEL) --format apk --no-bench --out $(APK)
+	rm -rf android-demo/payload && mkdir android-demo/payload
+	$(BIN)/python -m zipfile -e $(APK) android-demo/payload
+
+test-android: $(DEV) test-app ## The signed APK end to end on a JVM, its server under qemu-user (Debian: enjarify zipalign qemu-user-static; 5 minutes)
+	$(BIN)/pytest -m android tests/android
+
+test-app: $(DEV) ## JUnit tests of the app's core, and their branch coverage (Debian: junit4 libjacoco-java)
+	$(BIN)/python -m tests.android.junit
 
 test-privileged: $(DEV) ## The tests that need root: full disks, memory limits
 	$(BIN)/pytest -m privileged

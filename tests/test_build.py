@@ -18,6 +18,7 @@ from edgepack.pipeline import Built, Order, build, prepare
 from edgepack.stages.fetch import find_source
 from edgepack.stages.verify import verify
 from tests.fakes.checkpoints import make_checkpoint
+from tests.formats.bundles import PLAIN_FORMATS
 from tests.oracle.recipes.encoders import RECIPES
 
 (XLM_ROBERTA,) = (recipe for recipe in RECIPES if recipe.name == "xlm-roberta-seeded-f16")
@@ -90,7 +91,7 @@ def test_it_needs_what_the_same_weights_need_from_their_checkpoint(gguf: Path, t
     assert ready.material.parameters == made.material.parameters
 
 
-@pytest.mark.parametrize("form", Format)
+@pytest.mark.parametrize("form", PLAIN_FORMATS)
 @pytest.mark.parametrize("model", ["ready", "demo-1m"])
 def test_two_builds_in_two_places_are_one_payload(
     model: str, form: Format, gguf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -110,7 +111,7 @@ def test_two_builds_in_two_places_are_one_payload(
         assert one.bundle.path.read_bytes() == two.bundle.path.read_bytes()
 
 
-@pytest.mark.parametrize("form", Format)
+@pytest.mark.parametrize("form", PLAIN_FORMATS)
 @pytest.mark.parametrize("model", ["ready", "demo-1m"])
 def test_a_second_build_makes_nothing(model: str, form: Format, gguf: Path, tmp_path: Path) -> None:
     """No file is written again, in the bundle or in the store, and the model is not asked again."""

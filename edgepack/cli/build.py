@@ -1,5 +1,6 @@
 """edgepack build: everything, in order, from a profile and a model to a verified bundle."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
@@ -23,10 +24,15 @@ from edgepack.cli.output import Output
 from edgepack.cli.routing import route_of
 from edgepack.cli.stamping import stamp_option, write_stamp
 from edgepack.cli.tuning import tuning_of, tuning_options, types_data
+from edgepack.domain.app import RELEASE_PASSWORD, SigningKey
 from edgepack.domain.bundle import Format
 from edgepack.domain.converter import Converter
 from edgepack.domain.device import parse_device
+<<<<<<< HEAD
 from edgepack.domain.engine import Engine
+=======
+from edgepack.domain.errors import UsageError
+>>>>>>> 6e3d8e1 (An Android app that carries a bundle: --format apk, its own core in Java, its server checked call by call)
 from edgepack.domain.gates import GateDepth
 from edgepack.domain.native import RuntimeChoice
 from edgepack.domain.tuned import ChosenFlags, parse_chosen
@@ -53,6 +59,10 @@ _MIB = 1 << 20
     "--system-prompt", type=click.Path(path_type=Path), help="A text; `run` begins with the state after it."
 )
 @click.option("--format", "form", type=click.Choice([form.value for form in Format]), default=Format.DIR.value)
+@click.option(
+    "--release-key", type=click.Path(path_type=Path, exists=True, dir_okay=False), metavar="P12",
+    help="With --format apk: sign with it, by the password in EDGEPACK_KEY_PASSWORD; default: a debug key.",
+)  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path), help="Where the bundle goes; default: its name, here.")
 @click.option("--device", default="local", help="Where to measure: local, ssh://HOST, adb://SERIAL.")
 @click.option(
@@ -113,6 +123,7 @@ def command(
     context_length: int | None,
     system_prompt: Path | None,
     form: str,
+    release_key: Path | None,
     out: Path | None,
     device: str,
     runtime: str,
@@ -151,6 +162,7 @@ def command(
         tuning=tuning_of(imatrix, calibration, tensor_types),
         adapter=adapter_of(adapter, merge, adapter_type, Converter(converter)), converter=Converter(converter),
         context=chosen.context, system_prompt=system_prompt, format=Format(form), out=out,
+        release_key=_release_key_of(release_key, Format(form)),
         offline=offline, allow_over_3b=allow_over_3b,
         runtime=_runtime_of(runtime), flags=_flags_of(record), force=force, threads=threads,
         device=parse_device(device), measure=not no_bench, measure_again=measure_again,
@@ -190,6 +202,15 @@ def _show_plan(order: "Order", chosen: Chosen, output: Output) -> None:
 def _runtime_of(word: str) -> RuntimeChoice | Path:
     """One of the choices, or a directory."""
     return RuntimeChoice(word) if word in tuple(RuntimeChoice) else Path(word)
+
+
+def _release_key_of(store: Path | None, form: Format) -> SigningKey | None:
+    """A team's own key, by the name in EDGEPACK_KEY_ALIAS where its store holds several."""
+    if store is None:
+        return None
+    if form is not Format.APK:
+        raise UsageError("--release-key is for --format apk", hint="leave one of them away")
+    return SigningKey(store=store, alias=os.environ.get("EDGEPACK_KEY_ALIAS"), password_variable=RELEASE_PASSWORD)
 
 
 def _flags_of(record: Path | None) -> ChosenFlags | None:

@@ -53,6 +53,8 @@ class Format(StrEnum):
 
     DIR = "dir"
     TAR = "tar"
+    APK = "apk"
+    """In an Android app that runs it."""
 
 
 class RuntimeKind(StrEnum):

@@ -5,19 +5,20 @@ from pathlib import Path
 from edgepack.domain.bundle import EVIDENCE, MANIFEST, MANIFEST_LIMIT, SUMS, Manifest
 from edgepack.domain.errors import BadInputError, VerificationError
 from edgepack.domain.manifest import parse_manifest
+from edgepack.formats.apk_reader import SUFFIX, ApkReader
 from edgepack.formats.archive import TarReader
 from edgepack.formats.directory import DirectoryReader
 from edgepack.formats.reader import BundleReader, Kind, Member
 
 
 def open_bundle(path: Path) -> BundleReader:
-    """Open a bundle's directory or tar; the caller closes it.
+    """Open a bundle's directory, tar or APK; the caller closes it.
 
-    Raises BadInputError where there is nothing, or no bundle, and VerificationError where a tar is damaged
+    Raises BadInputError where there is nothing, or no bundle, and VerificationError where an archive is damaged
     or hostile. A directory is listed, not judged.
     """
     try:
-        reader: BundleReader = DirectoryReader(path) if path.is_dir() else TarReader(path)
+        reader = _reader(path)
     except OSError as error:
         what = f"{path}: cannot be opened: {error.strerror}"
         raise BadInputError(what, hint="name a bundle's directory or its .tar") from error
@@ -26,6 +27,12 @@ def open_bundle(path: Path) -> BundleReader:
         what = f"{path}: no edgepack bundle: neither {MANIFEST} nor {SUMS} is in it"
         raise BadInputError(what, hint="name a bundle's directory or its .tar")
     return reader
+
+
+def _reader(path: Path) -> BundleReader:
+    if path.is_dir():
+        return DirectoryReader(path)
+    return ApkReader(path) if path.suffix == SUFFIX else TarReader(path)
 
 
 def file_in(reader: BundleReader, path: str) -> Member | None:

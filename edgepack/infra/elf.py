@@ -1,6 +1,7 @@
-"""Which machine a program is for, by the head of its ELF file; it reads no further."""
+"""What an ELF file says of itself: its machine, and what of it is loaded; it reads no symbols."""
 
 import struct
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Self
@@ -10,6 +11,7 @@ from edgepack.domain.errors import BadInputError
 _HEAD = 20
 _LITTLE = 1
 _CLASS_64 = 2
+_LOAD = 1
 
 
 class Machine(StrEnum):
@@ -47,3 +49,32 @@ def machine_of(path: Path) -> Machine | None:
         return None
     bits = 64 if head[4] == _CLASS_64 else 32
     return _NUMBERS.get((struct.unpack_from("<H", head, 18)[0], bits))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Segment:
+    """What a LOAD program header says: where it lies in the file and in memory, its alignment, whether it is code."""
+
+    offset: int
+    address: int
+    size: int
+    alignment: int
+    executable: bool
+
+
+def load_segments(path: Path) -> tuple[Segment, ...]:
+    """Of a 64-bit little-endian ELF file. Raises BadInputError where it is none, or cut short."""
+    data = path.read_bytes()
+    try:
+        table, count = struct.unpack_from("<Q", data, 32)[0], struct.unpack_from("<H", data, 56)[0]
+        headers = [struct.unpack_from("<IIQQQQQQ", data, table + 56 * index) for index in range(count)]
+    except struct.error as error:
+        raise BadInputError(f"{path}: no whole ELF program", hint="make or copy it again") from error
+    segments = tuple(
+        Segment(offset=offset, address=address, size=size, alignment=alignment, executable=bool(flags & 1))
+        for kind, flags, offset, address, _, size, _, alignment in headers
+        if kind == _LOAD
+    )
+    if not segments or any(segment.offset + segment.size > len(data) for segment in segments):
+        raise BadInputError(f"{path}: its program headers lie outside it", hint="make or copy it again")
+    return segments

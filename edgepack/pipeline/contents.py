@@ -33,7 +33,7 @@ from edgepack.infra.store import Store, home
 from edgepack.pipeline.larger import beside, bundled_route
 from edgepack.pipeline.order import Order, Planned
 from edgepack.stages.adapter import OpenedAdapter
-from edgepack.stages.bundle import BundleContents
+from edgepack.stages.bundle import BundleContents, SignedApp
 from edgepack.stages.golden import golden
 from edgepack.stages.state import KeptState, prompt_state, read_system_prompt
 
@@ -50,6 +50,7 @@ def contents_of(
     state: KeptState | None,
     runtime: NativeRuntime | None,
     evidence: dict[str, bytes],
+    app: SignedApp | None = None,
 ) -> BundleContents:
     facts = BundleFacts(
         name=planned.name,
@@ -81,6 +82,7 @@ def contents_of(
         licence_files=planned.material.terms,
         adapter_licence_files=planned.adapter.checkpoint.terms if planned.adapter else (),
         evidence=evidence,
+        app=app,
     )
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from edgepack.domain.adapter import AdapterChoice, AdapterWeights
+from edgepack.domain.app import SigningKey
 from edgepack.domain.bundle import Format
 from edgepack.domain.converter import Converter
 from edgepack.domain.device import Device, LocalDevice
@@ -67,6 +68,8 @@ class Order:
     system_prompt: Path | None = None
     """A text whose state rides in the bundle."""
     format: Format = Format.DIR
+    release_key: SigningKey | None = None
+    """What an APK is signed with; None: this machine's debug key."""
     out: Path | None = None
     offline: bool = False
     allow_over_3b: bool = False

@@ -2,17 +2,21 @@
 
 import errno
 import os
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import assert_never
 
+from edgepack.domain.app import BESIDE, LARGEST_ASSET, App, SigningKey, refuse_for_app
 from edgepack.domain.bundle import EVIDENCE, LICENCES, BundleFacts, Format, safe_name
 from edgepack.domain.errors import BadInputError, EdgepackError, NoSpaceError, UsageError
 from edgepack.domain.golden import GoldenTexts
 from edgepack.domain.native import NativeRuntime
-from edgepack.domain.progress import Progress
+from edgepack.domain.progress import Bar, Progress
+from edgepack.formats.apk import write_apk
+from edgepack.formats.copying import copy_file
 from edgepack.formats.directory import write_directory
 from edgepack.formats.opening import open_bundle, read_manifest
 from edgepack.formats.partial import one_maker, partial_directory, remove_stale
@@ -20,6 +24,7 @@ from edgepack.formats.payload import WRITTEN_AT, EncoderParts, Large, Payload, a
 from edgepack.formats.reader import BundleReader
 from edgepack.formats.standing import evidence_stands, payload_stands
 from edgepack.formats.tar import tar_size, write_tar
+from edgepack.infra.android import android_tools, sign
 from edgepack.infra.digests import sha256_of
 from edgepack.infra.store import require_space
 from edgepack.infra.wheels import Wheel
@@ -67,8 +72,21 @@ class BundleContents:
     adapter_licence_files: tuple[Path, ...] = ()
     """Their names get `adapter-` before them."""
     evidence: Mapping[str, bytes] = field(default_factory=dict)
+<<<<<<< HEAD
     quantizer: Mapping[str, str] | None = None
     """What quantized, by name and sha256: with it the evidence says where the bundle comes from."""
+=======
+    app: "SignedApp | None" = None
+    """What carries it, for Format.APK alone."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SignedApp:
+    """The app without a bundle, and the key that both are signed with."""
+
+    app: App
+    key: SigningKey
+>>>>>>> 6e3d8e1 (An Android app that carries a bundle: --format apk, its own core in Java, its server checked call by call)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,7 +100,7 @@ class Bundle:
 
 
 def write_bundle(contents: BundleContents, *, destination: Path, format: Format, progress: Progress) -> Bundle:
-    """Write the bundle at `destination`, a directory or a .tar file, in one rename.
+    """Write the bundle at `destination`, a directory, a .tar or an .apk, in one rename.
 
     A bundle that stands there already with the same payload stays, and only its evidence is replaced;
     another bundle is replaced. Raises UsageError where something else stands there, NoSpaceError before or
@@ -93,7 +111,7 @@ def write_bundle(contents: BundleContents, *, destination: Path, format: Format,
     with _disk_errors(destination):
         destination.parent.mkdir(parents=True, exist_ok=True)
         with one_maker(destination.parent):
-            _place(payload, destination, format, progress)
+            _place(payload, destination, format, contents.app, progress)
     return Bundle(path=destination, payload_digest=payload.digest, format=format, size=payload.size)
 
 
@@ -160,11 +178,15 @@ def _large(path: Path, sha256: str | None, progress: Progress) -> Large:
     return Large(path=path, size=size, sha256=sha256)
 
 
-def _place(payload: Payload, destination: Path, format: Format, progress: Progress) -> None:
+def _place(
+    payload: Payload, destination: Path, format: Format, app: SignedApp | None, progress: Progress
+) -> None:  # fmt: skip
     remove_stale(destination)  # a maker that was killed after its bundle got its name left its directory all the same
     standing = _standing(destination)
     try:
-        same = standing is not None and standing.format is format and payload_stands(standing, payload)
+        # An APK is more than its payload: the app around it and its signature may be others.
+        kept = standing is not None and standing.format is format and format is not Format.APK
+        same = kept and standing is not None and payload_stands(standing, payload)
         if same and standing is not None and evidence_stands(standing, payload):
             progress.step(f"the bundle stands already at {destination}")
             return
@@ -176,7 +198,7 @@ def _place(payload: Payload, destination: Path, format: Format, progress: Progre
             progress.step(f"the payload stands already at {destination}; new evidence")
             _replace_evidence(payload, destination, partial, progress)
         else:
-            _write(payload, destination, format, partial, progress)
+            _write(payload, destination, format, app, partial, progress)
 
 
 def _standing(destination: Path) -> BundleReader | None:
@@ -194,8 +216,10 @@ def _standing(destination: Path) -> BundleReader | None:
     return reader
 
 
-def _write(payload: Payload, destination: Path, format: Format, partial: Path, progress: Progress) -> None:
-    needed = tar_size(payload) if format is Format.TAR else payload.size
+def _write(
+    payload: Payload, destination: Path, format: Format, app: SignedApp | None, partial: Path, progress: Progress
+) -> None:  # fmt: skip
+    needed = {Format.DIR: payload.size, Format.TAR: tar_size(payload), Format.APK: 2 * payload.size}[format]
     require_space(partial.parent, needed + _HEADROOM, "the bundle")
     progress.step(f"writing {destination}")
     new = partial / "new"
@@ -205,9 +229,29 @@ def _write(payload: Payload, destination: Path, format: Format, partial: Path, p
                 write_directory(payload.all, new, bar)
             case Format.TAR:
                 write_tar(payload, new, bar)
+            case Format.APK:
+                assert app is not None, "whoever asks for an APK brings the app"
+                _write_app(payload, app, new, destination.with_suffix(BESIDE), bar)
             case _:
                 assert_never(format)
     _move(new, destination, partial / "aside")
+
+
+def _write_app(payload: Payload, app: SignedApp, new: Path, beside: Path, bar: Bar) -> None:
+    """The signed APK; weights that are too large for one go to the directory `beside`, whose old content goes."""
+    refuse_for_app(payload.manifest.facts)
+    large = [source for source in payload.all if source.file.size > LARGEST_ASSET]
+    unsigned = new.with_name("unsigned.apk")
+    write_apk(payload, app.app, unsigned, bar, without=frozenset(source.file.path for source in large))
+    sign(unsigned, new, app.key, least_sdk=app.app.least_sdk, tools=android_tools())
+    unsigned.unlink()
+    if beside.exists():
+        shutil.rmtree(beside)
+    for source in large:
+        assert isinstance(source.content, Path), "only files are as large"
+        place = beside / source.file.path
+        place.parent.mkdir(parents=True, exist_ok=True)
+        copy_file(source.content, place, size=source.file.size, bar=bar)
 
 
 def _replace_evidence(payload: Payload, destination: Path, partial: Path, progress: Progress) -> None:

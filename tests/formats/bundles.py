@@ -25,6 +25,8 @@ from edgepack.domain.quant import Quant
 from edgepack.infra.library import load_profile
 from edgepack.stages.bundle import Bundle, BundleContents, write_bundle
 
+PLAIN_FORMATS = (Format.DIR, Format.TAR)
+"""Those that need nothing but the bundle; an APK has its own tests."""
 FACTS = BundleFacts(
     name="tiny-q4_0-rpi5-8gb",
     model=BundledModel(

@@ -23,7 +23,7 @@ from edgepack.infra.digests import sha256_of
 from edgepack.stages.bundle import write_bundle
 from edgepack.stages.verify import verify
 from tests.fakes.tiny_gguf import write_tiny_gguf
-from tests.formats.bundles import FACTS, contents, fake_gguf
+from tests.formats.bundles import FACTS, PLAIN_FORMATS, contents, fake_gguf
 from tests.formats.test_scripts import SHELLS, call
 
 ROUTE = BundledRoute(
@@ -68,7 +68,7 @@ def bundle(tmp_path: Path) -> Path:
     return made(tmp_path / "it's made", ROUTE, large=fake_gguf(tmp_path / "large", seed=2))
 
 
-@pytest.mark.parametrize("format", Format)
+@pytest.mark.parametrize("format", PLAIN_FORMATS)
 def test_both_models_are_listed_and_checked(format: Format, tmp_path: Path) -> None:
     path = made(tmp_path / "made", ROUTE, format=format, large=fake_gguf(tmp_path / "large", seed=2))
     with closing(open_bundle(path)) as reader, Silent().bar("", None, "B") as bar:

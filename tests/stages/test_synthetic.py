@@ -14,7 +14,7 @@ from edgepack.infra.store import Store
 from edgepack.stages.adopt import adopt
 from edgepack.stages.synthetic import synthetic
 from edgepack.stages.verify import verify
-from tests.formats.bundles import make_bundle
+from tests.formats.bundles import PLAIN_FORMATS, make_bundle
 
 CONFIG = {
     "architectures": ["LlamaForCausalLM"], "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2,
@@ -78,7 +78,7 @@ def test_nothing_is_built_from_it(model: Path, tmp_path: Path) -> None:
         adopt(path, memo=tmp_path / "digests", allow_over_3b=False, progress=Silent())
 
 
-@pytest.mark.parametrize("format", list(Format))
+@pytest.mark.parametrize("format", PLAIN_FORMATS)
 def test_no_bundle_with_it_is_verified(model: Path, tmp_path: Path, format: Format) -> None:
     weights = made(f"{model}:Q4_0", tmp_path).path
     bundle = make_bundle(tmp_path / "made", format, weights=weights).path

@@ -10,7 +10,7 @@ from edgepack.domain.bundle import Format
 from edgepack.domain.errors import BadInputError, VerificationError
 from edgepack.domain.progress import Silent
 from edgepack.stages.verify import Verdict, verify
-from tests.formats.bundles import FACTS, fake_gguf, make_bundle
+from tests.formats.bundles import FACTS, PLAIN_FORMATS, fake_gguf, make_bundle
 from tests.formats.tiny_model import write_tiny_adapter, write_tiny_gguf
 
 
@@ -54,7 +54,7 @@ def test_a_model_without_a_chat_template_goes_on_with_the_text(tmp_path: Path) -
     assert not found.answer.chat
 
 
-@pytest.mark.parametrize("format", list(Format))
+@pytest.mark.parametrize("format", PLAIN_FORMATS)
 def test_weights_that_do_not_run_fail_and_leave_nothing(tmp_path: Path, format: Format) -> None:
     path = make_bundle(tmp_path, format, weights=fake_gguf(tmp_path / "blob")).path
     with pytest.raises(VerificationError, match="the model does not run"):
@@ -93,7 +93,7 @@ def test_a_tar_on_a_disk_that_is_not_ours_is_verified_too(made: Path) -> None:
         made.parent.chmod(0o755)
 
 
-@pytest.mark.parametrize("format", list(Format))
+@pytest.mark.parametrize("format", PLAIN_FORMATS)
 def test_the_model_is_asked_with_its_adapter(tmp_path: Path, format: Format) -> None:
     """Out of a directory and out of a tar; without it the model says something else."""
     weights, adapter = write_tiny_gguf(tmp_path / "tiny.gguf"), write_tiny_adapter(tmp_path / "lora.gguf")

@@ -1,0 +1,7 @@
+package android.content.pm;
+
+import phone.Phone;
+
+public class ApplicationInfo {
+    public String nativeLibraryDir = Phone.directory("lib").getPath();
+}
