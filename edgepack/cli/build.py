@@ -28,11 +28,8 @@ from edgepack.domain.app import RELEASE_PASSWORD, SigningKey
 from edgepack.domain.bundle import Format
 from edgepack.domain.converter import Converter
 from edgepack.domain.device import parse_device
-<<<<<<< HEAD
 from edgepack.domain.engine import Engine
-=======
 from edgepack.domain.errors import UsageError
->>>>>>> 6e3d8e1 (An Android app that carries a bundle: --format apk, its own core in Java, its server checked call by call)
 from edgepack.domain.gates import GateDepth
 from edgepack.domain.native import RuntimeChoice
 from edgepack.domain.tuned import ChosenFlags, parse_chosen

@@ -18,7 +18,7 @@ from edgepack.infra.machine import host_profile
 from edgepack.infra.observations import Observations
 from edgepack.infra.pins import llama_cpp_pin
 from edgepack.infra.store import Store, home
-from edgepack.pipeline.app import signed_app
+from edgepack.pipeline.app import refuse_encoder, signed_app
 from edgepack.pipeline.contents import contents_of, evidence_of, state_of
 from edgepack.pipeline.encoding import encoder_contents
 from edgepack.pipeline.gating import gate_evidence
@@ -45,15 +45,12 @@ def build(order: Order, progress: Progress) -> Built:
     planned = prepare(order, progress)
     check_terms(planned, order.policy, progress)
     progress.step(f"chosen {planned.plan.chosen.title}: {planned.plan.reason}")
-<<<<<<< HEAD
-=======
-    runtime = _runtime(planned, order, progress)
-    app = signed_app(runtime, order, progress) if order.format is Format.APK else None
->>>>>>> 6e3d8e1 (An Android app that carries a bundle: --format apk, its own core in Java, its server checked call by call)
     weights = weights_of(planned, order, progress)
     if weights.format is WeightsFormat.ONNX:
+        refuse_encoder(order)
         return _written(planned, weights, encoder_contents(order, planned, weights, progress), order, progress)
     runtime = _runtime(planned, order, progress)
+    app = signed_app(runtime, order, progress) if order.format is Format.APK else None
     check_small(order, weights)
     if order.flags and order.flags.sha256 != weights.sha256:
         progress.warn("--flags: they were searched for with other weights; what they gain with these nobody saw")
@@ -68,6 +65,7 @@ def build(order: Order, progress: Progress) -> Built:
         state_of(planned, weights, adapter, order, progress),
         runtime,
         {**evidence_of(order, weights, adapter, measurement, progress), **gates, **order.evidence},
+        app,
     )
     return _written(planned, weights, contents, order, progress, adapter=adapter, measurement=measurement)
 
@@ -83,22 +81,8 @@ def _written(
     measurement: Measurement | None = None,
 ) -> Built:
     bundle = write_bundle(
-<<<<<<< HEAD
         replace(contents, quantizer=quantizer_build()),
-        destination=order.out or Path(planned.name + (".tar" if order.format is Format.TAR else "")),
-=======
-        contents_of(
-            order,
-            planned,
-            weights,
-            adapter,
-            state_of(planned, weights, adapter, order, progress),
-            runtime,
-            {**evidence_of(order, weights, adapter, measurement, progress), **gates, **order.evidence},
-            app,
-        ),
         destination=order.out or Path(planned.name + _SUFFIXES[order.format]),
->>>>>>> 6e3d8e1 (An Android app that carries a bundle: --format apk, its own core in Java, its server checked call by call)
         format=order.format,
         progress=progress,
     )

@@ -28,3 +28,9 @@ def signed_app(runtime: NativeRuntime | None, order: Order, progress: Progress) 
     progress.step(f"every system call of {UNIFIED} is on the list of apps, or never made ({', '.join(never_made)})")
     app = build_app(tools, store=Store(home()), offline=order.offline, progress=progress)
     return SignedApp(app=app, key=order.release_key or debug_key(tools))
+
+
+def refuse_encoder(order: Order) -> None:
+    """The app starts llama.cpp, which runs no ONNX file. Raises UsageError."""
+    if order.format is Format.APK:
+        raise UsageError("--format apk: the app runs no ONNX encoder", hint="take --format dir or tar for it")

@@ -72,10 +72,8 @@ class BundleContents:
     adapter_licence_files: tuple[Path, ...] = ()
     """Their names get `adapter-` before them."""
     evidence: Mapping[str, bytes] = field(default_factory=dict)
-<<<<<<< HEAD
     quantizer: Mapping[str, str] | None = None
     """What quantized, by name and sha256: with it the evidence says where the bundle comes from."""
-=======
     app: "SignedApp | None" = None
     """What carries it, for Format.APK alone."""
 
@@ -86,7 +84,6 @@ class SignedApp:
 
     app: App
     key: SigningKey
->>>>>>> 6e3d8e1 (An Android app that carries a bundle: --format apk, its own core in Java, its server checked call by call)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

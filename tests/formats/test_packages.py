@@ -23,7 +23,7 @@ from edgepack.domain.bundle import BundledRuntime, Format, Manifest, PayloadFile
 from edgepack.domain.errors import ExitCode
 from edgepack.domain.packaging import debian_architecture
 from tests.conftest import ROOT
-from tests.formats.bundles import FACTS, make_bundle
+from tests.formats.bundles import FACTS, PLAIN_FORMATS, make_bundle
 
 SCHEMA = json.loads((ROOT / "docs" / "schemas" / "package.schema.json").read_text())
 NAME = f"edgepack-{FACTS.name.replace('_', '-')}"
@@ -39,7 +39,7 @@ def needs(*programs: str) -> pytest.MarkDecorator:
     return pytest.mark.skipif(bool(missing), reason=f"needs {', '.join(missing)}")
 
 
-@pytest.fixture(params=list(Format))
+@pytest.fixture(params=PLAIN_FORMATS)
 def bundle(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
     return make_bundle(tmp_path, request.param).path
 
