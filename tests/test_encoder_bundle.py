@@ -329,6 +329,51 @@ def test_the_self_test_asks_for_the_signature_first(built: Built, tmp_path: Path
     assert "the bundle is not signed" in done.stderr
 
 
+@pytest.mark.parametrize("sums", [None, b"", b"no sums\n", b"\xff" * 80 + b"\n", b"a" * 64 + b"  missing\n"])
+def test_sums_that_are_none_end_in_two_lines(built: Built, tmp_path: Path, sums: bytes | None) -> None:
+    bundle = copied(built, tmp_path / "bundle")
+    (bundle / "SHA256SUMS").unlink()
+    if sums is not None:
+        (bundle / "SHA256SUMS").write_bytes(sums)
+    (bundle / "manifest.json").write_text("{}")
+    done = started(bundle, "run", "hello")
+    assert done.returncode == 7
+    assert len(done.stderr.splitlines()) == 2
+
+
+def test_a_model_that_onnxruntime_does_not_run_ends_in_two_lines(built: Built, tmp_path: Path) -> None:
+    """With right sums, so that nothing stops it before."""
+    bundle = copied(built, tmp_path / "bundle")
+    resum(bundle, {built.verdict.manifest.weights.path: b"\x08\x07"})
+    done = started(bundle, "run", "hello")
+    assert done.returncode == 7
+    assert "onnxruntime does not run the model" in done.stderr
+    assert len(done.stderr.splitlines()) == 2
+
+
+def test_whoever_stops_reading_hears_no_complaint(built: Built) -> None:
+    command = f"yes 'dim the lamp' | '{built.bundle.path}/run' | head -n 1"
+    surroundings = {
+        "PATH": os.environ["PATH"], "EDGEPACK_PYTHON": sys.executable, "EDGEPACK_CACHE": str(built.bundle.path.parent)
+    }  # fmt: skip
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, env=surroundings, timeout=60)
+    assert len(done.stdout.splitlines()) == 1
+    assert done.stderr == ""
+
+
+def test_bytes_that_are_no_text_are_read_all_the_same(built: Built) -> None:
+    """In a locale that knows ASCII alone."""
+    surroundings = {
+        "PATH": os.environ["PATH"], "EDGEPACK_PYTHON": sys.executable, "LC_ALL": "C", "PYTHONUTF8": "0",
+        "PYTHONCOERCECLOCALE": "0",
+    }  # fmt: skip
+    command = [built.bundle.path / "run", b"caf\xc3\xa9 \xff"]
+    done = subprocess.run(command, capture_output=True, env=surroundings, timeout=60)
+    assert done.returncode == 0, done.stderr
+    line = subprocess.run(command[:1], input=b"\xff\xfe\n", capture_output=True, env=surroundings, timeout=60)
+    assert json.loads(line.stdout)["text"] == "\ufffd\ufffd"
+
+
 def test_a_python_without_the_packages_is_told_what_to_install(built: Built, tmp_path: Path) -> None:
     """-S and -E: a Python that has nothing but itself."""
     bare = tmp_path / "bare"

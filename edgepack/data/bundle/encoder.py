@@ -20,6 +20,9 @@ import os
 import shutil
 import sys
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import TextIOWrapper
 from math import exp
 from pathlib import Path
 from statistics import median
@@ -37,6 +40,12 @@ OLDEST = (1, 24)
 CLEAR = 0.1
 """By which share a label must be ahead of the second for this machine to have to agree on it."""
 ROUNDS = 5
+BROKEN = "onnxruntime is not right for this CPU, or broken: take another version"
+FAILURES = {
+    "EPFail", "EngineError", "Fail", "InvalidArgument", "InvalidGraph", "InvalidProtobuf", "NoModel", "NoSuchFile",
+    "NotImplemented", "RuntimeException",
+}  # fmt: skip
+"""By onnxruntime's names."""
 
 
 def say(text: str) -> None:
@@ -54,13 +63,15 @@ def fail(code: int, what: str, then: str) -> NoReturn:
 
 def check_files(*, again: bool) -> None:
     """Every payload file against SHA256SUMS; one that was right, and has not changed since, is not read again."""
-    sums = (HERE / "SHA256SUMS").read_bytes()
-    stamp = None if again else cache(f"checked-{hashlib.sha256(sums).hexdigest()[:16]}")
-    listed = [line.split("  ", 1) for line in sums.decode().splitlines()]
     try:
+        sums = (HERE / "SHA256SUMS").read_bytes()
+        stamp = None if again else cache(f"checked-{hashlib.sha256(sums).hexdigest()[:16]}")
+        listed = [(line[:64], line[66:]) for line in sums.decode(errors="replace").splitlines()]
         looks = "\n".join(f"{path} {look(HERE / path)}" for _, path in listed)
     except OSError as error:
         fail(7, f"{error.filename}: {error.strerror}", "copy the bundle again")
+    if not {"manifest.json", "encoder.py"} <= {path for _, path in listed}:
+        fail(7, "SHA256SUMS: does not list the bundle's files", "copy the bundle again")
     if stamp and stamp.is_file() and stamp.read_text() == looks:
         return
     for digest, path in listed:
@@ -108,11 +119,8 @@ def find_packages(manifest: Table) -> None:
     except ImportError as error:
         has = f"; its wheels are for Python {wheels['python']} on {wheels['architecture']}" if wheels else ""
         packages = " ".join(f"{name}=={version}" for name, version in manifest["encoder"]["packages"].items())
-        fail(
-            6,
-            f"Python {python} on {os.uname().machine} cannot run the model: {error}{has}",
-            f"name another Python with EDGEPACK_PYTHON, or install: {packages}",
-        )
+        what = f"Python {python} on {os.uname().machine} cannot run the model: {error}{has}"
+        fail(6, what, f"name another Python with EDGEPACK_PYTHON, or install: {packages}")
     if tuple(map(int, onnxruntime.__version__.split(".")[:2])) < OLDEST:
         fail(6, f"onnxruntime {onnxruntime.__version__} reads any file that a model names", "install 1.24 or newer")
 
@@ -155,6 +163,21 @@ def unpack(wheel: Path, place: Path) -> None:
 # --- the model
 
 
+@contextmanager
+def translated() -> Iterator[None]:
+    """onnxruntime's failures end as all others do."""
+    from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+    failures = [getattr(state, name) for name in dir(state) if name in FAILURES]
+    try:
+        yield
+    except MemoryError:
+        fail(8, "not enough memory for the model", "close other programs")
+    except (*failures, RuntimeError, ValueError) as error:
+        said = " ".join(str(error).split())[:200]
+        fail(7, f"onnxruntime does not run the model: {said}", "install another version of it")
+
+
 class Encoder:
     """The model, loaded."""
 
@@ -171,26 +194,25 @@ class Encoder:
         # Threads that wait leave the CPU to others.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         path = str(HERE / manifest["weights"]["path"])
-        self.session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        with translated():
+            self.session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
         self.inputs = [given.name for given in self.session.get_inputs()]
         self.tokenizer = Tokenizer.from_file(str(HERE / "model" / "tokenizer.json"))
 
     def rows(self, text: str) -> tuple[list[Row], Any]:
         """A row of numbers, or one for each token; and where the tokens are in the text."""
-        encoding = self.tokenizer.encode(text)
+        encoding = self.tokenizer.encode(text.encode(errors="replace").decode())
         if not 0 < len(encoding.ids) <= self.context or max(encoding.ids) >= self.vocabulary:
-            fail(
-                4,
-                f"{text[:40]!r}: {len(encoding.ids)} tokens, and the model takes 1 to {self.context}",
-                "cut the text into shorter ones",
-            )
+            what = f"{text[:40]!r}: {len(encoding.ids)} tokens, and the model takes 1 to {self.context}"
+            fail(4, what, "cut the text into shorter ones")
         columns = {
             "input_ids": encoding.ids,
             "attention_mask": encoding.attention_mask,
             "token_type_ids": encoding.type_ids,
         }
         fed = {name: self.numpy.array([columns[name]], dtype=self.numpy.int64) for name in self.inputs}
-        values = self.session.run(None, fed)[0][0]
+        with translated():
+            values = self.session.run(None, fed)[0][0]
         return values.reshape(-1, values.shape[-1]).tolist(), encoding
 
     def given(self, text: str) -> Table:
@@ -233,9 +255,7 @@ def run(manifest: Table, words: list[str]) -> None:
 
 def bench(manifest: Table, words: list[str]) -> None:
     if words not in ([], ["--json"]):
-        fail(
-            2, f"no arguments wanted but --json, got {' '.join(words)[:40]!r}", "call it as ./bench or ./bench --json"
-        )
+        fail(2, f"no arguments wanted but --json, got {words[0][:40]!r}", "call it as ./bench or ./bench --json")
     import onnxruntime
 
     threads = count_threads(manifest)
@@ -302,23 +322,15 @@ def compared(manifest: Table) -> str:
     for text, was, now in zip(golden["texts"], expected, seen):
         worst = min(worst, near(encoder, text, was, now))
     if not worst >= golden["least_cosine"]:
-        fail(
-            7,
-            f"the model gives other numbers here than where it was built: cosine {worst:.5f}, "
-            f"{golden['least_cosine']} wanted",
-            "onnxruntime is not right for this CPU, or broken: take another version",
-        )
+        wanted = f"cosine {worst:.5f}, {golden['least_cosine']} wanted"
+        fail(7, f"the model gives other numbers here than where it was built: {wanted}", BROKEN)
     return f"{len(seen)} texts, cosine {worst:.5f} at least; {time}"
 
 
 def near(encoder: Encoder, text: str, was: list[Row], now: list[Row]) -> float:
     """The least cosine of the rows of a text; a clear label must be the same."""
     if [len(row) for row in was] != [len(row) for row in now]:
-        fail(
-            7,
-            f"the model gives {len(now)} rows here for {text[:40]!r}, {len(was)} where it was built",
-            "copy the bundle again",
-        )
+        fail(7, f"{text[:40]!r}: {len(now)} rows here, {len(was)} where it was built", "copy the bundle again")
     if encoder.gives == "vector":
         return min(cosine(*pair) for pair in zip(was, now))
     pairs = [(shares(a), shares(b)) for a, b in zip(was, now)]
@@ -326,11 +338,7 @@ def near(encoder: Encoder, text: str, was: list[Row], now: list[Row]) -> float:
         first, *others = sorted(before, reverse=True)
         if first - max(others, default=0) >= CLEAR and before.index(first) != here.index(max(here)):
             label, other = encoder.labels[here.index(max(here))], encoder.labels[before.index(first)]
-            fail(
-                7,
-                f"{text[:40]!r} is {label!r} here and was {other!r} where the bundle was built",
-                "onnxruntime is not right for this CPU, or broken: take another version",
-            )
+            fail(7, f"{text[:40]!r} is {label!r} here and was {other!r} where the bundle was built", BROKEN)
     return min(cosine(*pair) for pair in pairs)
 
 
@@ -369,9 +377,14 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    for stream in (sys.stdin, sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors="replace")
     try:
         main()
     except KeyboardInterrupt:
         sys.exit(130)
     except BrokenPipeError:
+        # Whoever read is gone; what is left in the buffer must not be tried again at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(141)
