@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 from click.core import ParameterSource
 
+from edgepack.cli.onnx_decoder import checkpoint_to_onnx
 from edgepack.domain.errors import UsageError
 from edgepack.domain.quant import OnnxQuant, Quant
 
@@ -69,6 +70,7 @@ def to_onnx(
     from edgepack.engines.onnxruntime_library import describe
     from edgepack.formats.partial import partial_directory
     from edgepack.infra.store import home
+    from edgepack.stages.decoder import is_decoder
     from edgepack.stages.encoder import encoder_to, open_encoder_directory
     from edgepack.stages.fetch import fetch, find_source
 
@@ -77,6 +79,9 @@ def to_onnx(
         weights = _ready_with_head(source.path, quant, head, out, output)
     else:
         checkpoint = fetch(source, cache=home() / "hub", progress=output, offline=offline)
+        if quant is OnnxQuant.F32 and head is None and is_decoder(checkpoint.directory):
+            checkpoint_to_onnx(checkpoint, out, allow_over_3b, output)
+            return
         conversion = open_encoder_directory(checkpoint.directory, checkpoint.name, allow_over_3b=allow_over_3b)
         precision = quant or OnnxQuant.Q8
         if head is None:

@@ -1,4 +1,4 @@
-"""`convert MODEL.gguf --to onnx`: a decoder, whose blocks stay what they are."""
+"""`convert --to onnx` of a decoder: a GGUF, whose blocks stay what they are, or a checkpoint in float32."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,6 +8,8 @@ from edgepack.domain.errors import UsageError
 
 if TYPE_CHECKING:
     from edgepack.cli.output import Output
+    from edgepack.domain.checkpoint import Checkpoint
+    from edgepack.domain.weights import Weights
 
 _MIB = 1 << 20
 
@@ -30,7 +32,20 @@ def decoder_to_onnx(
         raise UsageError(f"--out {out}: not a file in a directory that exists", hint="name the .onnx to write")
     from edgepack.stages.decoder import decoder_to
 
-    weights = decoder_to(out.absolute(), Path(model), allow_over_3b=allow_over_3b, progress=output)
+    _show(decoder_to(out.absolute(), Path(model), allow_over_3b=allow_over_3b, progress=output), out, output)
+
+
+def checkpoint_to_onnx(checkpoint: "Checkpoint", out: Path, allow_over_3b: bool, output: "Output") -> None:
+    """A decoder's checkpoint in float32."""
+    from edgepack.stages.decoder import full_decoder_to
+
+    weights = full_decoder_to(
+        out.absolute(), checkpoint.directory, checkpoint.name, allow_over_3b=allow_over_3b, progress=output
+    )
+    _show(weights, out, output)
+
+
+def _show(weights: "Weights", out: Path, output: "Output") -> None:
     beside = weights.path.with_name(weights.path.name + DATA_SUFFIX)
     data = {
         "format": weights.format, "path": str(weights.path), "sha256": weights.sha256, "size": weights.size,

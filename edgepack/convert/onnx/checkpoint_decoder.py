@@ -31,10 +31,11 @@ _DEFAULTS: dict[str, dict[str, object]] = {
     "Qwen3ForCausalLM": {"num_key_value_heads": 32, "head_dim": 128},
 }
 """The classes that are known, and what each assumes where its config is silent (transformers 4 and 5)."""
+DECODER_CLASSES = frozenset(_DEFAULTS)
 _ASSUMED: dict[str, object] = {"rms_norm_eps": 1e-6, "max_position_embeddings": 2048}
 _ROPE_BASE = 10000.0
 _SLAB_BYTES = 8 << 20
-_OTHER_WAY = "only the check against this engine is left out"
+_OTHER_WAY = "make a GGUF of it, which llama.cpp runs"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,6 +62,13 @@ class CheckpointDecoder:
     @property
     def parameters(self) -> int:
         return sum(math.prod(tensor.shape) for tensor in self.tensors.values())
+
+    @property
+    def ends(self) -> tuple[int, ...]:
+        """Tokens at which generation stops, by config.json."""
+        said = self.config.table.get("eos_token_id")
+        listed = said if isinstance(said, list) else [said]
+        return tuple(sorted(end for end in listed if type(end) is int and end >= 0))
 
     def __contains__(self, name: str) -> bool:
         if name == "output" and self.config.table.get("tie_word_embeddings"):
@@ -93,9 +101,12 @@ class CheckpointDecoder:
             raise self._unknown(f"hidden_act {config.table['hidden_act']!r}")
         if config.table.get("use_sliding_window"):
             raise self._unknown("layers that see a window")
-        layers = config.count("num_hidden_layers")
+        self.refuse_left_over()
+
+    def refuse_left_over(self) -> None:
+        """Raise BadInputError for tensors by names that the classes do not have."""
         known = {f"{outer}.weight" for outer in _OUTER.values()}
-        for number in range(layers):
+        for number in range(self.config.count("num_hidden_layers")):
             for inner in _NAMES.values():
                 known |= {f"model.layers.{number}.{inner}.{kind}" for kind in ("weight", "bias")}
         left = sorted(name for name in self.tensors if name not in known and not name.endswith(".inv_freq"))

@@ -79,3 +79,6 @@ class DecoderWeights(Protocol):
 
     def vector(self, name: str) -> Floats:
         """A norm or a bias."""
+
+    def refuse_left_over(self) -> None:
+        """Raise BadInputError for tensors that nobody asked for: the graph would leave out what they do."""

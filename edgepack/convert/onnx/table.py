@@ -51,6 +51,6 @@ def encoder_family_of(config: Config) -> EncoderFamily:
     if name not in _BY_CLASS:
         raise BadInputError(
             f"{config.path}: architecture {reprlib.repr(name)} does not become ONNX; encoders do (docs/onnx.md)",
-            hint="convert it to GGUF: leave --to away",
+            hint="convert it to GGUF: leave --to away; of a llama, qwen2 or qwen3 that GGUF becomes ONNX",
         )
     return _BY_CLASS[name]

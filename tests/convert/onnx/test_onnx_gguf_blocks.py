@@ -1,9 +1,11 @@
 """ggml's blocks in onnxruntime's order: not a bit of a weight is lost, and what would be is refused."""
 
+import json
 import re
 from pathlib import Path
 
 import gguf
+import jsonschema
 import numpy as np
 import onnx
 import pytest
@@ -12,6 +14,8 @@ from edgepack.cli.main import run
 from edgepack.convert.onnx.gguf_blocks import BLOCKS, unpacked
 from edgepack.domain.errors import ExitCode
 from edgepack.domain.quant import Quant, TensorType
+from edgepack.engines.onnxruntime_decoder import Reader, opened_decoder
+from tests.conftest import ROOT
 from tests.fakes.decoders import decoder_checkpoint, decoder_gguf
 from tests.fakes.tiny_gguf import write_tiny_gguf
 
@@ -103,3 +107,27 @@ def test_words_that_a_gguf_has_nothing_for_end_with_2(words: list[str], tmp_path
     path = write_tiny_gguf(tmp_path / "tiny.gguf")
     out = str(tmp_path / "x.onnx")
     assert run(["convert", str(path), "--to", "onnx", "--out", out, *words]) == ExitCode.USAGE
+
+
+@pytest.mark.parametrize("name", ["llama", "qwen2", "qwen3"])
+def test_a_checkpoint_becomes_the_graph_that_its_f32_gguf_does(
+    name: str, vocabularies: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Read by transformers' names or by llama.cpp's, with rows in its order or in theirs: the same logits."""
+    checkpoint = decoder_checkpoint(name, tmp_path / "checkpoint", vocabularies)
+    words = ["convert", str(checkpoint), "--to", "onnx", "--quant", "f32", "--json"]
+    assert run([*words, "--out", str(tmp_path / "full.onnx")]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    jsonschema.validate(shown, json.loads((ROOT / "docs/schemas/convert.schema.json").read_text()))
+    assert (shown["quant"], shown["data"]) == ("f32", str(tmp_path / "full.onnx.data"))
+    path = decoder_gguf(checkpoint, Quant.F16 if name == "qwen3" else Quant.BF16, tmp_path / "m.gguf")
+    assert run(["convert", str(path), "--to", "onnx", "--out", str(tmp_path / "m.onnx"), "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    jsonschema.validate(shown, json.loads((ROOT / "docs/schemas/convert.schema.json").read_text()))
+    tokens = [int(token) for token in np.random.default_rng(2).integers(3, 700, 40)]
+    given = []
+    for file in ("full.onnx", "m.onnx"):
+        with opened_decoder(tmp_path / file, threads=1) as model:
+            given.append(Reader(model, places=40).read(tokens)[-1].copy())
+    # Rows that lie in another order are summed in another.
+    assert given[0] == pytest.approx(given[1], abs=1e-4)
