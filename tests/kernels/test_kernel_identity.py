@@ -1,5 +1,7 @@
 """Every variant gives the pinned ggml's bits: each type, each kind of weights, with importances and without."""
 
+import platform
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,6 +9,7 @@ from hypothesis import strategies as st
 
 from edgepack.convert.ggml import load_ggml
 from edgepack.domain.quant import TensorType
+from edgepack.kernels.expected import EXPECTED, digest
 from edgepack.kernels.library import MADE, Kernels, runnable
 from tests.kernels.kernel_cases import differing, made, opened
 from tests.kernels.samples import IMPORTANCES, KINDS
@@ -42,6 +45,18 @@ def test_lanes_without_a_block_write_nothing(kernels: Kernels, rows: int) -> Non
             assert kernels.quantize(type, weights, target, rows, weighed) == size
             assert (target[size:] == 0xA5).all()
             assert target[:size].tobytes() == made(load_ggml(), type, weights, rows, weighed).tobytes()
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="ggml gives other bits elsewhere")
+def test_the_recorded_digests_are_ggmls() -> None:
+    assert EXPECTED.keys() == MADE
+    for type in TYPES:
+        load_ggml().prepare(type)
+        assert digest(load_ggml(), type) == EXPECTED[type], type.name
+
+
+def test_every_variant_has_the_recorded_digests(kernels: Kernels) -> None:
+    assert {type: digest(kernels, type) for type in TYPES} == EXPECTED
 
 
 def test_what_is_not_made_here_is_said(kernels: Kernels) -> None:
