@@ -123,7 +123,7 @@ def test_weights_that_moved_behind_longer_metadata_are_not_brought_again(
 # Both ways to apply it.
 
 
-@pytest.mark.parametrize("form", list(Format))
+@pytest.mark.parametrize("form", [Format.DIR, Format.TAR])
 def test_applied_here_it_is_the_new_bundle_and_nothing_is_overwritten(tmp_path: Path, form: Format) -> None:
     old = make_bundle(tmp_path / "old", form, weights=fake_gguf(tmp_path / "a", size=3 * MIB)).path
     new = make_bundle(tmp_path / "new", form, weights=fake_gguf(tmp_path / "b", size=2 * MIB, seed=9)).path

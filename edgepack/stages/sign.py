@@ -5,8 +5,8 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from edgepack.domain.bundle import SIGNATURE, SUMS
-from edgepack.domain.errors import BadInputError
+from edgepack.domain.bundle import SIGNATURE, SUMS, Format
+from edgepack.domain.errors import BadInputError, UsageError
 from edgepack.domain.progress import Progress
 from edgepack.formats.archive import TarReader
 from edgepack.formats.checking import check
@@ -34,6 +34,8 @@ def sign(bundle: Path, signer: Signer, *, public_key: Path | None, progress: Pro
     it says, BadInputError where it is none, NoSpaceError.
     """
     with closing(open_bundle(bundle)) as reader:
+        if reader.format is Format.APK:
+            raise UsageError(f"{bundle}: an APK, which has Android's own signature", hint="sign a directory or a tar")
         progress.step(f"checking every byte of {bundle}")
         with progress.bar("check", sum(member.size for member in reader.members), "B") as bar:
             checked = check(reader, bar)
