@@ -8,7 +8,7 @@ DEV     := $(VENV)/.dev
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo install test test-slow test-privileged test-targets test-image test-encoders check format vendor tools foreign oracle logits android test-android test-app real-weights \
+.PHONY: help demo install test test-slow test-kernels bench-kernels test-privileged test-targets test-image test-encoders check format vendor tools foreign oracle logits android test-android test-app real-weights \
         bench-convert bench-memory bench-memory-plan bench-synthetic bench-speed bench-runtime bench-start bench-state bench-speed-plan bench-prediction bench-tune bench-eval bench-route sizes bench-encoders bench-decoders bench-crash test-served demo-models clean
 
 help: ## Show the targets
@@ -55,6 +55,10 @@ test-android: $(DEV) test-app ## The signed APK end to end on a JVM, its server 
 
 test-app: $(DEV) ## JUnit tests of the app's core, and their branch coverage (Debian: junit4 libjacoco-java)
 	$(BIN)/python -m tests.android.junit
+
+test-kernels: $(DEV) ## The kernels' bits against ggml's: 1e9 weights of each type (WEIGHTS=1e9), aarch64, x86-64 without AVX, sanitizers (half an hour)
+	$(BIN)/pytest -m 'slow or not slow' -s tests/kernels
+	$(BIN)/python -m tests.kernels.at_scale --weights $${WEIGHTS:-1e9}
 
 test-privileged: $(DEV) ## The tests that need root: full disks, memory limits
 	$(BIN)/pytest -m privileged
@@ -113,6 +117,10 @@ bench-convert: $(DEV) $(ORACLE)/.installed ## One pass against upstream's two st
 	    --llama-cpp "$$($(BIN)/python vendor/llama_cpp.py source)/vendor/llama.cpp" \
 	    --quantize "$$($(BIN)/python vendor/llama_cpp.py tools)/llama-quantize"
 
+bench-kernels: $(DEV) ## The kernels against ggml's own functions: one core, the same weights, in turn, with importances and without (a minute)
+	$(BIN)/python -m tests.bench.bench_kernels
+	$(BIN)/python -m tests.bench.bench_kernels --weighed
+
 bench-memory: $(DEV) ## Peak memory of converting each family at a published model's size (an hour, 16 GB of disk)
 	$(BIN)/python -m tests.bench.bench_memory --llama-cpp "$$($(BIN)/python vendor/llama_cpp.py source)/vendor/llama.cpp"
 
@@ -168,7 +176,7 @@ $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "edgepack needs Python 3.11 or newer, this is " + sys.version)'
 	@$(PYTHON) -m venv $(VENV) || { echo "on Debian or Ubuntu: apt-get install python3-venv"; rm -rf $(VENV); exit 1; }
 
-$(RUNTIME): pyproject.toml vendor/pins.toml vendor/llama_cpp.py vendor/no_common.cmake | $(VENV)/bin/python
+$(RUNTIME): pyproject.toml hatch_build.py $(wildcard edgepack/kernels/*.[ch]) edgepack/kernels/recipe.py vendor/pins.toml vendor/llama_cpp.py vendor/no_common.cmake | $(VENV)/bin/python
 	@echo "==> installing edgepack into $(VENV)"
 	@wheel=$$($(BIN)/python vendor/llama_cpp.py wheel) && $(BIN)/pip install --quiet "$$wheel"
 	@$(BIN)/pip install --quiet --editable '.[onnx]'

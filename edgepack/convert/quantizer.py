@@ -46,10 +46,10 @@ def load_quantizer(types: Collection[TensorType], progress: Progress) -> Quantiz
     ggml = load_ggml()
     for type in types:
         ggml.prepare(type)
-    wanted = MADE.intersection(types)
-    kernels = _kernels(progress) if wanted else None
+    kernels = _kernels(progress) if MADE.intersection(types) else None
     if kernels is None:
         return Quantizer(ggml)
+    wanted = kernels.gains.intersection(types)
     trusted = frozenset(type for type in wanted if _is_right(kernels, type))
     if wanted - trusted:
         names = ", ".join(sorted(type.name for type in wanted - trusted))

@@ -20,6 +20,8 @@ MADE = frozenset({
     TensorType.Q3_K, TensorType.Q4_K, TensorType.Q5_K, TensorType.Q6_K, TensorType.IQ4_NL, TensorType.IQ4_XS,
 })  # fmt: skip
 """The types that the kernels make."""
+# Where four lanes gain nothing over what compilers make of ggml's short loops.
+_NO_GAIN = {Variant.BASELINE: frozenset({TensorType.Q4_0, TensorType.Q4_1})}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,11 @@ class Kernels:
 
     variant: Variant
     library: ctypes.CDLL
+
+    @property
+    def gains(self) -> frozenset[TensorType]:
+        """The types that it makes faster than ggml does."""
+        return MADE - _NO_GAIN.get(self.variant, frozenset())
 
     def quantize(
         self,

@@ -92,22 +92,24 @@ INLINE ints scale_level(struct scale found, floats x, int top) {
 
 /* ---- make_q3_quants: one level after the other is moved where that fits better, five times ---- */
 
-#define DESCENTS 2 /* blocks a lane at once: while one waits for a division, the other goes on */
+#define DESCENTS 4 /* blocks a lane at once: while one waits for a division, the others go on */
 
-INLINE void descend(const floats *const *blocks, floats *values, ints (*levels)[16]) {
+/* DESCENTS blocks, one behind the other in `x`; their scales, and their levels where these are asked for. */
+INLINE void descend(const floats *x, floats *values, ints (*levels)[16]) {
     enum { COUNT = 16, TOP = 4 };
+    const floats *blocks[DESCENTS];
     struct extreme most[DESCENTS];
     floats w[DESCENTS][COUNT], wx[DESCENTS][COUNT], level[DESCENTS][COUNT];
     floats cross[DESCENTS], square[DESCENTS];
     for (int b = 0; b < DESCENTS; ++b) {
-        const floats *x = blocks[b];
-        most[b] = extreme_of(x, COUNT);
+        const floats *block = blocks[b] = x + COUNT * b;
+        most[b] = extreme_of(block, COUNT);
         floats inverse = (float)-TOP / most[b].divisor;
         cross[b] = square[b] = all(0.f);
         UNROLLED for (int i = 0; i < COUNT; ++i) {
-            w[b][i] = x[i] * x[i];
-            wx[b][i] = w[b][i] * x[i];
-            level[b][i] = signed_level(inverse * x[i], TOP, 0);
+            w[b][i] = block[i] * block[i];
+            wx[b][i] = w[b][i] * block[i];
+            level[b][i] = signed_level(inverse * block[i], TOP, 0);
             cross[b] += wx[b][i] * level[b][i];
             square[b] += (w[b][i] * level[b][i]) * level[b][i];
         }

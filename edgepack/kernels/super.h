@@ -172,14 +172,12 @@ INLINE void quantize_2(const struct job *job, int weighed) {
 
 /* ---- Q3_K: 16 blocks of 16; scales of 6 bits ---- */
 
-/* The levels of a pair of blocks as the search left them. */
-INLINE void levels_3(const struct job *job, int j, const struct scale *found, int weighed, ints (*levels)[16]) {
-    const floats *pair[DESCENTS] = {job->x + 16 * j, job->x + 16 * (j + 1)};
+/* The levels of the DESCENTS blocks from `first` on, as the search left them. */
+INLINE void levels_3(const struct job *job, int first, const struct scale *found, int weighed, ints (*levels)[16]) {
+    const floats *x = job->x + 16 * first;
     floats dropped[DESCENTS];
-    if (!weighed) descend(pair, dropped, levels);
-    for (int b = 0; b < DESCENTS && weighed; ++b) {
-        for (int i = 0; i < 16; ++i) levels[b][i] = scale_level(found[j + b], pair[b][i], 4);
-    }
+    if (!weighed) descend(x, dropped, levels);
+    for (int i = 0; i < 16 * DESCENTS && weighed; ++i) levels[i / 16][i % 16] = scale_level(found[first + i / 16], x[i], 4);
 }
 
 INLINE void quantize_3(const struct job *job, int weighed) {
@@ -187,16 +185,13 @@ INLINE void quantize_3(const struct job *job, int weighed) {
     floats scales[16], sums[16], weights[16];
     ints scale[16], d;
     floats mean = weighed ? 2.f * sum_of_squares(job->x, 256) / 256.f : all(0.f);
-    for (int j = 0; j < 16; j += DESCENTS) {
+    for (int j = 0; j < 16 && !weighed; j += DESCENTS) descend(job->x + 16 * j, scales + j, NULL);
+    for (int j = 0; j < 16 && weighed; ++j) {
         const floats *x = job->x + 16 * j;
-        const floats *pair[DESCENTS] = {x, x + 16};
-        if (!weighed) descend(pair, scales + j, NULL);
-        for (int b = 0; b < DESCENTS && weighed; ++b) {
-            weigh(weights, job->importance + 16 * (j + b), pair[b], mean, 16);
-            sums[j + b] = sum_of(weights, 16);
-            found[j + b] = find_scale(pair[b], weights, 16, 4);
-            scales[j + b] = found[j + b].value;
-        }
+        weigh(weights, job->importance + 16 * j, x, mean, 16);
+        sums[j] = sum_of(weights, 16);
+        found[j] = find_scale(x, weights, 16, 4);
+        scales[j] = found[j].value;
     }
     if (weighed) {
         struct scale block = find_scale(scales, sums, 16, 32);
@@ -229,11 +224,11 @@ INLINE void quantize_3(const struct job *job, int weighed) {
         floats step = from_half(d) * as_floats(scale[j] - 32);
         mask empty = equal(step, all(0.f));
         int some_empty = any(empty);
-        if (some_empty) levels_3(job, j & ~1, found, weighed, kept);
+        if (some_empty) levels_3(job, j / DESCENTS * DESCENTS, found, weighed, kept);
         for (int i = 0; i < 16; ++i) {
             int at = 16 * j + i;
             ints level = clamped(nearest(job->x[at] / step), -4, 3) + 4;
-            if (some_empty) level = choose_int(empty, kept[j & 1][i], level);
+            if (some_empty) level = choose_int(empty, kept[j % DESCENTS][i], level);
             put(data, at % 32, at / 32, level >> 2);
             put(data, 32 + 32 * (at / 128) + at % 32, 2 * (at % 128 / 32), level & 3);
         }

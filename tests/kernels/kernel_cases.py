@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edgepack.convert.ggml import Ggml
+from edgepack.convert.quantizer import Quantizer
 from edgepack.domain.quant import TensorType
 from edgepack.kernels.building import compile_library
 from edgepack.kernels.library import Kernels, open_kernels
@@ -24,7 +25,7 @@ def opened(variant: Variant, scratch: Path) -> Kernels:
 
 
 def made(
-    by: Ggml | Kernels, type: TensorType, weights: Weights, rows: int, importance: Weights | None
+    by: Ggml | Kernels | Quantizer, type: TensorType, weights: Weights, rows: int, importance: Weights | None
 ) -> npt.NDArray[np.uint8]:
     """The blocks, one a row of the array."""
     target = np.zeros(rows * type.row_bytes(weights.size // rows), np.uint8)
