@@ -22,7 +22,7 @@ _LEAST_ALIGNMENT = 1 << 14
 """Bytes: pages of 16 KiB, which Android 15 kernels may have."""
 _POINTER = 8
 _GLIBC = (b"GNU C Library", b"glibc.")
-_VALUE = r'^\s*{name}\s*=\s*"?([^"\n]+?)"?\s*$'
+_VALUE = r'^[ \t]*{name}[ \t]*=[ \t]*"?([^"\s]+)"?[ \t]*$'
 
 
 def build_app(tools: AndroidTools, *, store: Store, offline: bool, progress: Progress) -> App:

@@ -1,24 +1,14 @@
 """One APK for all tests of the app, built as a user builds it; and its dex for a JVM."""
 
 import os
-from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
 from edgepack.cli.main import run
 from edgepack.domain.errors import ExitCode
 from tests.android import phone
+from tests.android.phone import BuiltApp
 from tests.conftest import USERS_STORE
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class BuiltApp:
-    """The APK, and what a JVM needs to run it."""
-
-    apk: Path
-    jar: Path
-    fakes: Path
 
 
 @pytest.fixture(scope="session")

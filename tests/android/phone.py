@@ -12,6 +12,7 @@ import time
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from subprocess import PIPE, Popen, run
 from tempfile import TemporaryDirectory
@@ -37,6 +38,15 @@ _RESOURCE = re.compile(r"\s+resource (0x\w+) (\w+)/(\w+)")
 _VALUE = re.compile(r'\s+\(([\w-]*)\) "(.*)"$')
 _ELEMENT = re.compile(r"( *)E: (\w+)")
 _ATTRIBUTE = re.compile(r" *A: \S*?(\w+)\(0x\w+\)=@?(\S+)")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BuiltApp:
+    """The APK, and what a JVM needs to run it."""
+
+    apk: Path
+    jar: Path
+    fakes: Path
 
 
 class Phone:

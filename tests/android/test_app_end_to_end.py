@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from edgepack.domain.measurement_json import parse_measurement
-from tests.android.conftest import BuiltApp
-from tests.android.phone import installed, running
+from tests.android.phone import BuiltApp, installed, running
 
 pytestmark = pytest.mark.android
 READY = "^Ready$"
