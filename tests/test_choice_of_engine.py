@@ -8,7 +8,15 @@ import jsonschema
 import pytest
 
 from edgepack.cli.main import run
+from edgepack.domain.engine import Engine
 from edgepack.domain.errors import ExitCode
+from edgepack.domain.progress import Silent
+from edgepack.domain.quant import OnnxQuant, Quant
+from edgepack.domain.source import Demo, DemoSource, DirectorySource
+from edgepack.infra.tasks import load_task
+from edgepack.pipeline import Order
+from edgepack.pipeline.attempts import Attempt
+from edgepack.pipeline.trying import try_each
 from tests.engines.test_onnxruntime_tagging import tags_of
 from tests.fakes.checkpoints import make_checkpoint
 from tests.fakes.tagger import TAGS, sentences, trained_tagger
@@ -151,6 +159,25 @@ def test_the_catalogue_s_encoders_are_candidates_for_labels(task: str, capsys: p
     assert {one["engine"] for one in old} == {"llamacpp"}
     named = built([*words, "--profile", "rpi5", "--model", "all-MiniLM-L6-v2", "--model", "gte-small"], capsys)
     assert [(one["engine"], one["quant"]) for one in named["candidates"]] == [("onnx", "q8")] * 2
+
+
+def test_an_option_that_an_engine_does_not_have_passes_its_candidates_over(
+    task: str, encoder: Path, tmp_path: Path
+) -> None:
+    """Where nobody named the encoder, it is no reason to end."""
+    order = Order(profile="host", source=DemoSource(name=Demo.SMALL), runtime=tmp_path)
+    tries = (
+        Attempt(
+            source=DirectorySource(path=encoder), title="e", engine=Engine.ONNX, quant=OnnxQuant.Q8, parameters=1,
+            size=1,
+        ),
+        Attempt(
+            source=order.source, title="demo-1m", engine=Engine.LLAMA_CPP, quant=Quant.Q8_0, parameters=2, size=2
+        ),
+    )  # fmt: skip
+    first, second = try_each(order, tries, load_task(task), Silent()).trials.tried
+    assert (first.evaluation, first.skipped) == (None, "--runtime: not for an encoder, which onnxruntime runs")
+    assert second.evaluation
 
 
 def test_a_device_that_onnxruntime_does_not_run_on_gets_the_decoder(
