@@ -21,7 +21,7 @@ from tests.engines.test_onnxruntime_tagging import tags_of
 from tests.fakes.checkpoints import make_checkpoint
 from tests.fakes.tagger import TAGS, sentences, trained_tagger
 from tests.oracle.onnx_encoders import RECIPES
-from tests.stages.test_head import WORDS, rows
+from tests.stages.test_fitted_head import WORDS, rows
 
 SCHEMA = json.loads((Path(__file__).parents[1] / "docs" / "schemas" / "build.schema.json").read_text())
 USUAL = ("build", "--profile", "host", "--no-bench", "--runtime", "none", "--json")
