@@ -3,8 +3,8 @@
     python -m tests.encoder_bundle_mutants BUNDLE CHECKPOINT FIRST COUNT
 
 A mutant is a bundle with one file changed, its manifest and sums made to fit: the model, the tokenizer, the texts,
-the outputs, or weights said to lie elsewhere; or a ready file that is built, or a checkpoint's tokenizer.json that is
-converted. A line for each: the exit code of what refused it, or `done`.
+the outputs, or weights said to lie elsewhere; or a ready file that is built or asked, or a checkpoint's tokenizer.json
+that is converted. A line for each: the exit code of what refused it, or `done`.
 """
 
 import json
@@ -21,15 +21,19 @@ from edgepack.domain.errors import EdgepackError
 from edgepack.domain.golden import GOLDEN_TEXTS
 from edgepack.domain.progress import Silent
 from edgepack.domain.quant import OnnxQuant
+from edgepack.engines.identifying import identify
+from edgepack.infra.store import home
+from edgepack.infra.tasks import load_task
 from edgepack.pipeline import Order, build
 from edgepack.stages.encoder import encoder_to, open_encoder_directory
+from edgepack.stages.eval import evaluate
 from edgepack.stages.fetch import find_source
 from edgepack.stages.verify import verify
 from tests.engines.onnx_mutants import mutant, mutated
 from tests.fakes.resummed import resum
 
 _OUTPUTS = "evidence/golden.json"
-_WAYS = 6
+_WAYS = 7
 _PLACES = ("..", "../../../etc/passwd", "/etc/passwd", "data.bin", "tokenizer.json", "", "\0", "*/_ORT_MEM_ADDR_/*")
 _NUMBERS = ("0", "-1", "64", "1e9", "999999999999", "18446744073709551616", "", "x")
 
@@ -53,8 +57,17 @@ def tried(number: int, bundle: Path, checkpoint: Path, scratch: Path) -> None:
             build(Order(profile="rpi5", source=source, out=scratch / "out", measure=False), Silent())
         case 4:
             _verified(bundle, scratch, "manifest.json", mutated((bundle / "manifest.json").read_bytes(), random))
+        case 5:
+            path = scratch / "asked.onnx"
+            path.write_bytes(mutant((bundle / model).read_bytes(), random.randrange(1 << 30)))
+            _asked(path)
         case _:
             _converted(checkpoint, scratch, random)
+
+
+def _asked(path: Path) -> None:
+    task = load_task("sentiment")
+    evaluate(identify(path), task, home=home(), progress=Silent(), limit=2, threads=1, fresh=True)
 
 
 def _verified(bundle: Path, scratch: Path, path: str, content: bytes) -> None:

@@ -268,6 +268,14 @@ def test_a_report_of_it_names_its_runtime(built: Built, tmp_path: Path) -> None:
     assert "llama.cpp" not in page.read_text().split("Provenance and licences")[1].split("Licence texts")[0]
 
 
+def test_a_debian_package_of_it_is_refused(built: Built, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its service would serve nothing; an image that is mounted holds it as it is."""
+    words = ["package", str(built.bundle.path), "--quiet", "--out", str(tmp_path / "out")]
+    assert run([*words, "--as", "deb"]) == 2
+    assert "an encoder's bundle, and the package's service a server's" in capsys.readouterr().err
+    assert run([*words, "--as", "oci"]) == 0
+
+
 def test_build_and_verify_say_how_near_and_how_quick(
     built: Built, checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -40,8 +40,8 @@ def package(bundle: Path, packaging: Packaging, *, destination: Path, progress: 
     """Wrap the bundle, and put the result at `destination` by one rename.
 
     What stands there is replaced if it is of the same kind: a file, or an OCI layout. Raises VerificationError where
-    the bundle is not what it says, UsageError where a program is missing or something else stands there,
-    BadInputError where a program refuses, NoSpaceError.
+    the bundle is not what it says, UsageError where a program is missing, something else stands there, or an encoder
+    finds no use for it, BadInputError where a program refuses, NoSpaceError.
     """
     destination = destination.resolve()
     _refuse_other(destination, packaging.kind)
@@ -51,6 +51,7 @@ def package(bundle: Path, packaging: Packaging, *, destination: Path, progress: 
         progress.step(f"checking every byte of {bundle}")
         with progress.bar("check", total, "B") as bar:
             checked = check(reader, bar)
+        _refuse_encoder(checked.manifest, packaging.kind)
         require_space(scratch, _copies(reader, packaging.kind) * total + _HEADROOM, f"the {packaging.kind}")
         tree = as_tree(reader, bundle, scratch / "tree", progress)
         progress.step(f"writing {destination}")
@@ -83,6 +84,13 @@ def _write(
                 write_swupdate(tree, manifest, packaging, new, scratch, bar)
             case _:
                 assert_never(kind)
+
+
+def _refuse_encoder(manifest: Manifest, kind: PackageKind) -> None:
+    """Raise UsageError for a service that has nothing to serve: an encoder answers what it is started with."""
+    if manifest.facts.encoder and kind is PackageKind.DEB:
+        what = f"--as {kind}: {manifest.facts.name} is an encoder's bundle, and the package's service a server's"
+        raise UsageError(what, hint="take --as squashfs or oci, or deploy the bundle as it is")
 
 
 def _copies(reader: BundleReader, kind: PackageKind) -> int:
