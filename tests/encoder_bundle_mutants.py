@@ -3,7 +3,7 @@
     python -m tests.encoder_bundle_mutants BUNDLE CHECKPOINT FIRST COUNT
 
 A mutant is a bundle with one file changed, its manifest and sums made to fit: the model, the tokenizer, the texts,
-the outputs, or weights said to lie elsewhere; or a ready file that is built or asked, or a checkpoint's tokenizer.json
+the outputs, or weights said to lie elsewhere; or a ready file that is built or asked, or a checkpoint's tokenizer
 that is converted. A line for each: the exit code of what refused it, or `done`.
 """
 
