@@ -40,6 +40,10 @@ class Quantizer:
         chosen = self.kernels if self.kernels and type in self.trusted else self.ggml
         return chosen.quantize(type, source, target, rows, importance)
 
+    def at_once(self, type: TensorType) -> Kernels | None:
+        """What makes blocks of the type out of stored rows, without float32 between; ggml does not."""
+        return self.kernels if type in self.trusted else None
+
 
 def load_quantizer(types: Collection[TensorType], progress: Progress) -> Quantizer:
     """The quantizer for some types, ready for threads. Raises UsageError for an EDGEPACK_KERNELS that is none."""

@@ -17,6 +17,7 @@ from edgepack.convert.safetensors import StoredTensor, read_bytes
 from edgepack.domain.errors import BadInputError
 from edgepack.domain.progress import Bar
 from edgepack.domain.quant import TensorType
+from edgepack.kernels.library import Kernels, NotFinite, StoredRows
 
 # Weights a slab: bf16 in, float32 between and blocks out stay together in a core's L2 (about 2 MB).
 _SLAB = 1 << 18
@@ -127,6 +128,11 @@ class SlabWriter:
 
     def fill(self, slab: Slab) -> int:
         """Bring one slab from the checkpoint to the GGUF; returns the bytes its weights have there."""
+        source, type = slab.tensor.source, slab.tensor.type
+        kernels = self._quantizer.at_once(type)
+        if kernels and not (source.update or source.change) and slab.columns == slab.tensor.columns:
+            write_at(self._target, self._convert(slab, kernels), slab.start)
+            return slab.bytes_read
         wide = self._widen(slab, self._read(slab))
         self._merge(slab, wide)
         wide = self._change(slab, wide)
@@ -136,18 +142,38 @@ class SlabWriter:
 
     def _read(self, slab: Slab) -> npt.NDArray[np.uint8]:
         """The slab's stored rows, in the order in which they are written."""
-        first, count = slab.first_row, slab.rows
-        order = slab.tensor.source.order
-        if order:
-            taken = order.rows[first : first + count]
-            first, count = int(taken.min()), int(taken.max() - taken.min()) + 1
-        size = count * slab.stored_row
-        raw = self._buffers.raw(size)
-        read_bytes(self._sources[str(slab.origin.path)], raw, slab.origin.offset + first * slab.stored_row)
+        raw, order = self._read_stored(slab)
         if order is None:
             return raw
         elements = raw.view(np.uint32 if slab.origin.element_bytes == 4 else np.uint16)
-        return elements.reshape(count, slab.columns)[taken - first].reshape(-1).view(np.uint8)
+        return elements.reshape(-1, slab.columns)[order].reshape(-1).view(np.uint8)
+
+    def _read_stored(self, slab: Slab) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64] | None]:
+        """The slab's rows as they lie in the checkpoint; which of them comes first, second, … where that differs."""
+        first, count, taken = slab.first_row, slab.rows, None
+        if slab.tensor.source.order:
+            rows = slab.tensor.source.order.rows[first : first + count]
+            first, count = int(rows.min()), int(rows.max() - rows.min()) + 1
+            taken = (rows - first).astype(np.int64)
+        raw = self._buffers.raw(count * slab.stored_row)
+        read_bytes(self._sources[str(slab.origin.path)], raw, slab.origin.offset + first * slab.stored_row)
+        return raw, taken
+
+    def _convert(self, slab: Slab, kernels: Kernels) -> npt.NDArray[np.uint8]:
+        """From stored rows to blocks in one go: widened, reordered, looked at and quantized while in the cache."""
+        raw, order = self._read_stored(slab)
+        blocks = self._buffers.blocks(slab.bytes_written)
+        row = slab.tensor.type.row_bytes(slab.columns)
+        try:
+            for start, end, importance in self._spans(slab):
+                data = raw[start * slab.stored_row : end * slab.stored_row] if order is None else raw
+                taken = None if order is None else order[start:end]
+                rows = StoredRows(data, slab.origin.dtype, end - start, slab.columns, taken)
+                kernels.convert(slab.tensor.type, rows, blocks[start * row : end * row], importance)
+        except NotFinite as error:
+            raise _not_finite(slab) from error
+        self._check_blocks(slab, blocks)
+        return blocks
 
     def _widen(self, slab: Slab, raw: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         wide = self._buffers.wide(slab.rows * slab.columns)
@@ -182,31 +208,31 @@ class SlabWriter:
         if type is TensorType.F32:
             return wide.view(np.uint8)
         blocks = self._buffers.blocks(slab.bytes_written)
-        written = sum(self._quantizer.quantize(type, *part) for part in self._parts(slab, wide, blocks))
+        columns, row, written = slab.tensor.columns, type.row_bytes(slab.tensor.columns), 0
+        for start, end, importance in self._spans(slab):
+            part, made = wide[start * columns : end * columns], blocks[start * row : end * row]
+            written += self._quantizer.quantize(type, part, made, end - start, importance)
         assert written == blocks.nbytes, f"{type.name}: {written} bytes for {blocks.nbytes}"
-        if not self._ggml.is_valid(type, blocks):
-            raise BadInputError(
-                f"{slab.origin.path}: tensor {slab.origin.name!r} has weights too large for {type.name}",
-                hint="choose a type that holds them, as BF16 does, or leave --imatrix away",
-            )
+        self._check_blocks(slab, blocks)
         return blocks
 
-    def _parts(
-        self, slab: Slab, wide: npt.NDArray[np.float32], blocks: npt.NDArray[np.uint8]
-    ) -> Iterator[tuple[npt.NDArray[np.float32], npt.NDArray[np.uint8], int, npt.NDArray[np.float32] | None]]:
-        """The slab's rows as they share importances: source, target, rows, importance; nearly always all at once."""
+    def _check_blocks(self, slab: Slab, blocks: npt.NDArray[np.uint8]) -> None:
+        if not self._ggml.is_valid(slab.tensor.type, blocks):
+            raise BadInputError(
+                f"{slab.origin.path}: tensor {slab.origin.name!r} has weights too large for {slab.tensor.type.name}",
+                hint="choose a type that holds them, as BF16 does, or leave --imatrix away",
+            )
+
+    def _spans(self, slab: Slab) -> Iterator[tuple[int, int, npt.NDArray[np.float32] | None]]:
+        """The slab's written rows as they share importances: from, to, importance; nearly always all at once."""
         importances = self._importances.get(slab.tensor.source.name)
-        columns = slab.tensor.columns
-        rows = wide.size // columns
+        rows = slab.rows * slab.columns // slab.tensor.columns
         if importances is None or len(importances) == 1:
-            yield wide, blocks, rows, None if importances is None else importances[0]
+            yield 0, rows, None if importances is None else importances[0]
             return
-        each, size = slab.tensor.rows // len(importances), len(blocks) // rows
-        first = slab.first_row
+        each, first = slab.tensor.rows // len(importances), slab.first_row
         for matrix in range(first // each, (first + rows - 1) // each + 1):
-            start, end = max(0, matrix * each - first), min(rows, (matrix + 1) * each - first)
-            part = wide[start * columns : end * columns]
-            yield part, blocks[start * size : end * size], end - start, importances[matrix]
+            yield max(0, matrix * each - first), min(rows, (matrix + 1) * each - first), importances[matrix]
 
 
 def fill_all(writer: SlabWriter, slabs: list[Slab], *, threads: int, done: Callable[[int], None], bar: Bar) -> None:
@@ -239,11 +265,15 @@ def _check_finite(slab: Slab, wide: npt.NDArray[np.float32]) -> None:
     with np.errstate(over="ignore", invalid="ignore"):
         suspicious = not np.isfinite(wide.sum())
     if suspicious and not np.isfinite(wide).all():
-        updated = " with the adapter's update" if slab.tensor.source.update else ""
-        raise BadInputError(
-            f"{slab.origin.path}: tensor {slab.origin.name!r}{updated} holds NaN or infinity",
-            hint="the checkpoint is damaged or its training diverged: fetch it again, or use another revision",
-        )
+        raise _not_finite(slab)
+
+
+def _not_finite(slab: Slab) -> BadInputError:
+    updated = " with the adapter's update" if slab.tensor.source.update else ""
+    return BadInputError(
+        f"{slab.origin.path}: tensor {slab.origin.name!r}{updated} holds NaN or infinity",
+        hint="the checkpoint is damaged or its training diverged: fetch it again, or use another revision",
+    )
 
 
 def write_at(file: int, data: npt.NDArray[np.uint8], offset: int) -> None:

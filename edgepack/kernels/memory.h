@@ -1,4 +1,7 @@
-/* Between memory and lanes: LANES blocks of weights become columns, and LANES columns of words become blocks. */
+/* Between memory and lanes: LANES blocks of weights become columns, and LANES columns of words become blocks.
+ *
+ * What is stored in half as many bits is widened on the way, rows are taken in the order in which they are written, and
+ * the largest magnitude is kept in sight: memory is looked at once. */
 #ifndef EDGEPACK_MEMORY_H
 #define EDGEPACK_MEMORY_H
 
@@ -34,13 +37,52 @@ INLINE void turn(floats *square) {
     }
 }
 
-/* columns[i] has the weight i of each lane's block. */
-INLINE void gather(floats *columns, const float *const *blocks, int count) {
+/* Rows of weights as a checkpoint stores them. */
+enum stored { FLOAT32, BFLOAT16, FLOAT16 };
+struct source {
+    const uint8_t *first;
+    enum stored as;
+    int64_t columns;
+    const int64_t *order; /* which row is the first, the second, …; NULL: as they are stored */
+};
+
+INLINE int stored_bytes(enum stored as) { return as == FLOAT32 ? 4 : 2; }
+
+INLINE const uint8_t *weights_at(const struct source *source, int64_t row, int64_t column) {
+    if (source->order) row = source->order[row];
+    return source->first + (row * source->columns + column) * stored_bytes(source->as);
+}
+
+INLINE floats widened(const uint8_t *stored, enum stored as) {
+    floats wide;
+    if (as == FLOAT32) {
+        memcpy(&wide, stored, sizeof wide);
+        return wide;
+    }
+    halves narrow;
+    memcpy(&narrow, stored, sizeof narrow);
+    ints bits = __builtin_convertvector(narrow, ints);
+    return as == BFLOAT16 ? (floats)(bits << 16) : from_half(bits);
+}
+
+INLINE void gather_as(floats *columns, const uint8_t *const *blocks, int count, enum stored as, ints *wild) {
     for (int at = 0; at < count; at += LANES) {
         floats square[LANES];
-        UNROLLED for (int row = 0; row < LANES; ++row) memcpy(&square[row], blocks[row] + at, sizeof(floats));
+        UNROLLED for (int row = 0; row < LANES; ++row) {
+            square[row] = widened(blocks[row] + at * stored_bytes(as), as);
+            *wild = larger_int(*wild, (ints)square[row] & 0x7fffffff);
+        }
         turn(square);
         UNROLLED for (int row = 0; row < LANES; ++row) columns[at + row] = square[row];
+    }
+}
+
+/* columns[i] has the weight i of each lane's block. `wild` keeps the largest magnitude, as bits. */
+INLINE void gather(floats *columns, const uint8_t *const *blocks, int count, enum stored as, ints *wild) {
+    switch (as) {
+    case FLOAT32: gather_as(columns, blocks, count, FLOAT32, wild); break;
+    case BFLOAT16: gather_as(columns, blocks, count, BFLOAT16, wild); break;
+    case FLOAT16: gather_as(columns, blocks, count, FLOAT16, wild); break;
     }
 }
 

@@ -48,60 +48,69 @@ static const struct type TYPES[] = {
 };
 
 /* Blocks as they follow each other, over the ends of rows. */
-static void quantize_plain(const struct type *type, const float *source, uint8_t *target, int64_t blocks) {
+static void quantize_plain(const struct type *type, const struct source *source, uint8_t *target, int64_t blocks,
+                           ints *wild) {
     floats x[256];
+    int64_t a_row = source->columns / type->weights;
     for (int64_t first = 0; first < blocks; first += LANES) {
         int lanes = blocks - first < LANES ? (int)(blocks - first) : LANES;
-        const float *from[LANES];
+        const uint8_t *from[LANES];
         /* Lanes without a block of their own go through the last one's, and are not written. */
-        EACH_LANE from[lane] = source + (first + (lane < lanes ? lane : lanes - 1)) * type->weights;
-        gather(x, from, type->weights);
+        EACH_LANE {
+            int64_t block = first + (lane < lanes ? lane : lanes - 1);
+            from[lane] = weights_at(source, block / a_row, block % a_row * type->weights);
+        }
+        gather(x, from, type->weights, source->as, wild);
         struct job job = {x, NULL, all(0.f), {target + first * type->bytes, type->bytes, lanes}};
         type->plain(&job);
     }
 }
 
-static floats mean_squares(const float *const *rows, int64_t columns) {
+static floats mean_squares(const struct source *source, const uint8_t *const *rows, ints *wild) {
     floats sum = all(0.f), x[32];
-    for (int64_t at = 0; at < columns; at += 32) {
-        const float *from[LANES];
-        EACH_LANE from[lane] = rows[lane] + at;
-        gather(x, from, 32);
+    for (int64_t at = 0; at < source->columns; at += 32) {
+        const uint8_t *from[LANES];
+        EACH_LANE from[lane] = rows[lane] + at * stored_bytes(source->as);
+        gather(x, from, 32, source->as, wild);
         for (int i = 0; i < 32; ++i) sum += x[i] * x[i];
     }
-    return sum / (float)columns;
+    return sum / (float)source->columns;
 }
 
 /* Rows side by side: what stands in one column has one importance. */
-static void quantize_weighed(const struct type *type, const float *source, uint8_t *target, int64_t rows,
-                             int64_t columns, const float *importance) {
+static void quantize_weighed(const struct type *type, const struct source *source, uint8_t *target, int64_t rows,
+                             const float *importance, ints *wild) {
     floats x[256];
-    int64_t row_bytes = columns / type->weights * type->bytes;
+    int64_t row_bytes = source->columns / type->weights * type->bytes;
     for (int64_t first = 0; first < rows; first += LANES) {
         int lanes = rows - first < LANES ? (int)(rows - first) : LANES;
-        const float *row[LANES];
-        EACH_LANE row[lane] = source + (first + (lane < lanes ? lane : lanes - 1)) * columns;
-        floats mean = type->asks_row_mean ? mean_squares(row, columns) : all(0.f);
+        const uint8_t *row[LANES];
+        EACH_LANE row[lane] = weights_at(source, first + (lane < lanes ? lane : lanes - 1), 0);
+        floats mean = type->asks_row_mean ? mean_squares(source, row, wild) : all(0.f);
         uint8_t *to = target + first * row_bytes;
-        for (int64_t at = 0; at < columns; at += type->weights, to += type->bytes) {
-            const float *from[LANES];
-            EACH_LANE from[lane] = row[lane] + at;
-            gather(x, from, type->weights);
+        for (int64_t at = 0; at < source->columns; at += type->weights, to += type->bytes) {
+            const uint8_t *from[LANES];
+            EACH_LANE from[lane] = row[lane] + at * stored_bytes(source->as);
+            gather(x, from, type->weights, source->as, wild);
             struct job job = {x, importance + at, mean, {to, row_bytes, lanes}};
             type->weighed(&job);
         }
     }
 }
 
-/* Rows of floats, a whole number of blocks each, to `target`. `importance` has a weight a column, or is NULL.
- * Returns the bytes written; 0 for a type that is not made here. */
-int64_t edgepack_quantize(int type, const float *source, void *target, int64_t rows, int64_t columns,
-                          const float *importance) {
+/* Rows of weights, each a whole number of blocks, to `target`; see `struct source` for what they are stored as and for
+ * their order. `importance` has a weight a column, or is NULL. Returns the bytes written, 0 for a type that is not made
+ * here, and -1 where a weight is infinite or no number. */
+int64_t edgepack_quantize(int type, int stored, const void *weights, const int64_t *order, void *target, int64_t rows,
+                          int64_t columns, const float *importance) {
+    struct source source = {weights, (enum stored)stored, columns, order};
+    ints wild = all_int(0);
     for (unsigned i = 0; i < sizeof TYPES / sizeof *TYPES; ++i) {
         const struct type *found = TYPES + i;
         if (found->number != type || columns % found->weights) continue;
-        if (importance) quantize_weighed(found, source, target, rows, columns, importance);
-        else quantize_plain(found, source, target, rows * columns / found->weights);
+        if (importance) quantize_weighed(found, &source, target, rows, importance, &wild);
+        else quantize_plain(found, &source, target, rows * (columns / found->weights), &wild);
+        EACH_LANE if (wild[lane] >= 0x7f800000) return -1;
         return rows * (columns / found->weights) * found->bytes;
     }
     return 0;

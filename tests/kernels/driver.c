@@ -9,8 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-int64_t edgepack_quantize(int type, const float *source, void *target, int64_t rows, int64_t columns,
-                          const float *importance);
+int64_t edgepack_quantize(int type, int stored, const void *weights, const int64_t *order, void *target, int64_t rows,
+                          int64_t columns, const float *importance);
 
 static const struct {
     int number, weights, bytes;
@@ -40,7 +40,7 @@ static int make_bits(char **words) {
     float *importance = strcmp(words[4], "-") ? read_floats(words[4], columns) : NULL;
     int64_t size = rows * (columns / TYPES[which].weights) * TYPES[which].bytes;
     uint8_t *blocks = checked(malloc(size));
-    if (edgepack_quantize(type, weights, blocks, rows, columns, importance) != size) return 6;
+    if (edgepack_quantize(type, 0, weights, NULL, blocks, rows, columns, importance) != size) return 6;
     FILE *file = checked(fopen(words[5], "wb"));
     if (fwrite(blocks, 1, size, file) != (size_t)size || fclose(file)) return 7;
     free(weights);
@@ -75,15 +75,23 @@ static int fuzz(uint64_t seed, int64_t rounds) {
         int which = next() % COUNT;
         int64_t rows = 1 + next() % 37, columns = TYPES[which].weights * (1 + next() % 3);
         int64_t size = rows * (columns / TYPES[which].weights) * TYPES[which].bytes;
+        int stored = next() % 3; /* as what is any bits again where there are 16 */
+        int64_t room = (stored ? 2 : 4) * rows * columns;
         float *weights = checked(malloc(4 * rows * columns)), *importance = checked(malloc(4 * columns));
+        void *exact = checked(malloc(room));
+        int64_t *order = checked(malloc(8 * rows));
         uint8_t *blocks = checked(malloc(size));
         fill(weights, rows * columns);
+        memcpy(exact, weights, room);
         fill(importance, columns);
-        if (edgepack_quantize(TYPES[which].number, weights, blocks, rows, columns, next() % 2 ? importance : NULL) != size) {
-            return 6;
-        }
+        for (int64_t row = 0; row < rows; ++row) order[row] = next() % rows;
+        int64_t written = edgepack_quantize(TYPES[which].number, stored, exact, next() % 2 ? order : NULL, blocks, rows,
+                                            columns, next() % 2 ? importance : NULL);
+        if (written != size && written != -1) return 6;
         free(weights);
         free(importance);
+        free(exact);
+        free(order);
         free(blocks);
     }
     printf("%lld calls\n", (long long)rounds);

@@ -23,11 +23,11 @@ from tests.kernels.kernel_cases import made
 TYPES = (TensorType.Q5_K, TensorType.Q8_0)
 # As long as ggml's blocks, and as wrong as can be.
 ZEROS = """
-long long edgepack_quantize(int type, const float *source, unsigned char *target, long long rows, long long columns,
-                            const float *importance) {
+long long edgepack_quantize(int type, int stored, const void *weights, const long long *order, unsigned char *target,
+                            long long rows, long long columns, const float *importance) {
     long long size = type == 13 ? rows * columns / 256 * 176 : rows * columns / 32 * 34;
     for (long long at = 0; at < size; ++at) target[at] = 0;
-    return source == importance ? 0 : size;
+    return stored || order || weights == importance ? 0 : size;
 }
 """
 

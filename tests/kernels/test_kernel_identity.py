@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from edgepack.convert.ggml import load_ggml
 from edgepack.domain.quant import TensorType
 from edgepack.kernels.expected import EXPECTED, digest
-from edgepack.kernels.library import MADE, Kernels, runnable
+from edgepack.kernels.library import MADE, STORED, Kernels, NotFinite, StoredRows, runnable
 from tests.kernels.kernel_cases import differing, made, opened
 from tests.kernels.samples import IMPORTANCES, KINDS
 
@@ -45,6 +45,42 @@ def test_lanes_without_a_block_write_nothing(kernels: Kernels, rows: int) -> Non
             assert kernels.quantize(type, weights, target, rows, weighed) == size
             assert (target[size:] == 0xA5).all()
             assert target[:size].tobytes() == made(load_ggml(), type, weights, rows, weighed).tobytes()
+
+
+@pytest.mark.parametrize("dtype", STORED)
+@pytest.mark.parametrize("rows", [5, 40])
+def test_stored_rows_become_what_their_floats_become(kernels: Kernels, dtype: str, rows: int) -> None:
+    """Widened and reordered on the way: f16 with all its small numbers, rows taken twice or not at all."""
+    random = np.random.default_rng(rows)
+    values = random.standard_normal((rows, 512)) * np.exp2(random.integers(-24, 2, (rows, 16))).repeat(32, axis=1)
+    bits = values.astype(np.float32).view(np.uint32) & 0xFFFF0000
+    wide = bits.view(np.float32) if dtype == "BF16" else values.astype(np.float16).astype(np.float32)
+    stored = {"F32": wide, "BF16": (bits >> 16).astype(np.uint16), "F16": values.astype(np.float16)}[dtype]
+    importance = IMPORTANCES["usual"](random, 512)
+    for order in (None, random.integers(0, rows, rows)):
+        taken = np.ascontiguousarray(wide if order is None else wide[order])
+        for type in TYPES:
+            for weighed in (None, importance):
+                target = np.zeros(rows * type.row_bytes(512), np.uint8)
+                source = StoredRows(stored.reshape(-1).view(np.uint8), dtype, rows, 512, order)
+                assert kernels.convert(type, source, target, weighed) == target.nbytes
+                assert target.tobytes() == made(load_ggml(), type, taken.reshape(-1), rows, weighed).tobytes()
+
+
+@pytest.mark.parametrize(
+    ("dtype", "bits"), [("F32", 0x7F800000), ("F32", 0xFFC00000), ("BF16", 0xFF80), ("F16", 0x7E00)]
+)
+@pytest.mark.parametrize("at", [0, 255, 256 * 18 + 77])
+def test_one_weight_that_is_not_finite_is_found(kernels: Kernels, dtype: str, bits: int, at: int) -> None:
+    stored = np.zeros(19 * 256, np.uint32 if dtype == "F32" else np.uint16)
+    rows = StoredRows(stored.view(np.uint8), dtype, 19, 256)
+    target = np.zeros(19 * 288, np.uint8)
+    for type in TYPES:
+        stored[at] = 0
+        kernels.convert(type, rows, target)
+        stored[at] = bits
+        with pytest.raises(NotFinite):
+            kernels.convert(type, rows, target)
 
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="ggml gives other bits elsewhere")
