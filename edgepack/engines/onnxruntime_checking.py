@@ -6,6 +6,7 @@ from pathlib import Path
 from struct import unpack
 from typing import TYPE_CHECKING
 
+from edgepack.domain.decoder import DECODER_KEY
 from edgepack.domain.encoder import (
     BLOCK,
     DESCRIPTION_KEY,
@@ -40,6 +41,10 @@ def checked(path: Path, data: bytes) -> tuple[EncoderDescription, str]:
     """What the file says of itself, and its tokenizer; raises BadInputError for what no conversion here gives."""
     model = parsed(path, data)
     metadata = {entry.key: entry.value for entry in model.metadata_props}
+    if DECODER_KEY in metadata:
+        raise BadInputError(
+            f"{path}: a decoder, which holds no tokenizer", hint="give the GGUF that it was made from"
+        )
     for key in (DESCRIPTION_KEY, TOKENIZER_KEY):
         if key not in metadata:
             raise _bad(path, f"its metadata lack {key}")

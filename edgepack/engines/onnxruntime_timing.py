@@ -15,8 +15,9 @@ from edgepack.infra.load import on_cpus
 class TimedDecoder:
     """An ONNX decoder, to be timed. A session has its threads for good: it is kept until others are asked for."""
 
-    def __init__(self, path: Path, stack: ExitStack) -> None:
+    def __init__(self, path: Path, stack: ExitStack, *, spinning: bool) -> None:
         self._path = path
+        self._spinning = spinning
         self._stack = stack
         self._decoder: OpenDecoder | None = None
         self._with: tuple[int, tuple[int, ...] | None] | None = None
@@ -25,7 +26,6 @@ class TimedDecoder:
     def phase(
         self, phase: Phase, *, workload: Workload, threads: int, cpus: tuple[int, ...] | None
     ) -> Iterator[Once]:
-        """Threads spin while they wait, as llama.cpp's poll: nobody else is to be let to work."""
         count = workload.tokens(phase)
         with on_cpus(cpus):
             decoder = self._opened(threads, cpus)
@@ -46,16 +46,19 @@ class TimedDecoder:
         if self._decoder is None or self._with != (threads, cpus):
             self._decoder = None
             self._stack.close()
-            opening = opened_decoder(self._path, threads=threads, spinning=True)
+            opening = opened_decoder(self._path, threads=threads, spinning=self._spinning)
             self._decoder, self._with = self._stack.enter_context(opening), (threads, cpus)
         return self._decoder
 
 
 @contextmanager
-def opened_timed(path: Path) -> Iterator[TimedDecoder]:
-    """Raises what `opened_decoder` raises when a phase begins."""
+def opened_timed(path: Path, *, spinning: bool) -> Iterator[TimedDecoder]:
+    """Raises what `opened_decoder` raises when a phase begins.
+
+    Threads that wait spin with `spinning`, as llama.cpp's do: not where others work, who would have to wait for it.
+    """
     with ExitStack() as stack:
-        yield TimedDecoder(path, stack)
+        yield TimedDecoder(path, stack, spinning=spinning)
 
 
 def _tokens(decoder: OpenDecoder, count: int) -> list[int]:

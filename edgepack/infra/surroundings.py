@@ -50,6 +50,11 @@ class Before:
     free: int
     heat: Heat
 
+    @property
+    def quiet(self) -> bool:
+        """Whether others left the CPUs alone, or nobody can say."""
+        return self.busy is None or self.busy <= BUSY_LIMIT
+
 
 def surroundings(threads: Sequence[int], *, patience: Patience, progress: Progress, root: Path) -> Surroundings:
     """For as many threads as any of `threads`, kept on the big cores where there are enough."""

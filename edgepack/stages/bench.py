@@ -47,7 +47,7 @@ def bench(
     around = surroundings(candidates, patience=patience or USUAL_PATIENCE, progress=progress, root=root)
     before = look(around)
     progress.step(f"load {weights.name}")
-    with _opened(weights, adapter) as timed:
+    with _opened(weights, adapter, quiet=before.quiet) as timed:
         sweep = _sweep(around, timed, candidates, workload)
         chosen = best_threads(sweep) if sweep else candidates[0]
         progress.step(f"measure with {counted(chosen)}")
@@ -64,11 +64,11 @@ def bench(
 
 
 @contextmanager
-def _opened(weights: Weights, adapter: AdapterWeights | None) -> Iterator[Timed]:
+def _opened(weights: Weights, adapter: AdapterWeights | None, *, quiet: bool) -> Iterator[Timed]:
     if weights.format is WeightsFormat.ONNX:
         from edgepack.engines.onnxruntime_timing import opened_timed as opened_onnx
 
-        with opened_onnx(weights.path) as timed_onnx:
+        with opened_onnx(weights.path, spinning=quiet) as timed_onnx:
             yield timed_onnx
         return
     from edgepack.engines.llamacpp_timing import opened_timed

@@ -46,6 +46,8 @@ class _Run:
     workload: Workload
     threads: int
     around: Surroundings
+    quiet: bool
+    """Whether nobody else works on the machine."""
 
 
 def bench_engines(
@@ -65,8 +67,8 @@ def bench_engines(
     """
     count = threads or len(big_cpus(root))
     around = surroundings([count], patience=patience or USUAL_PATIENCE, progress=progress, root=root)
-    run = _Run(weights=weights, workload=workload, threads=count, around=around)
     before = look(around)
+    run = _Run(weights=weights, workload=workload, threads=count, around=around, quiet=before.quiet)
     peaks = {engine: _peak(run, engine) for engine in weights}
     progress.step(f"measure both engines in turn, with {counted(count)}")
     phases = [_in_turn(run, phase) for phase in workload.phases]
@@ -151,7 +153,7 @@ def _opened(run: _Run, engine: Engine) -> AbstractContextManager[Timed]:
         case Engine.LLAMA_CPP:
             return llamacpp_timing.opened_timed(path)
         case Engine.ONNX:
-            return onnxruntime_timing.opened_timed(path)
+            return onnxruntime_timing.opened_timed(path, spinning=run.quiet)
 
 
 def _measurement(

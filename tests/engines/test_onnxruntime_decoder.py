@@ -10,12 +10,15 @@ import numpy.typing as npt
 import onnx
 import pytest
 
-from edgepack.domain.errors import BadInputError
+from edgepack.cli.main import run
+from edgepack.domain.errors import BadInputError, ExitCode
 from edgepack.domain.progress import Silent
 from edgepack.domain.quant import Quant
 from edgepack.engines.llamacpp_logits import forced_logits
 from edgepack.engines.onnxruntime_decoder import Reader, opened_decoder
+from edgepack.infra.store import Store
 from edgepack.stages.decoder import decoder_to
+from edgepack.stages.synthetic import synthetic
 from tests.fakes.decoders import DECODERS, decoder_checkpoint, decoder_gguf
 from tests.fakes.demo_copy import DEMO
 
@@ -41,12 +44,12 @@ def cosines(ours: npt.NDArray[np.float32], theirs: npt.NDArray[np.float32]) -> n
     return (one * other).sum(axis=1) / np.linalg.norm(one, axis=1) / np.linalg.norm(other, axis=1)
 
 
-def compared(gguf: Path, path: Path, *, places: int, vocabulary: int) -> npt.NDArray[np.float64]:
+def compared(gguf: Path, path: Path, *, places: int, vocabulary: int, name: str = "") -> npt.NDArray[np.float64]:
     tokens = [int(token) for token in np.random.default_rng(7).integers(3, vocabulary, places)]
     pieces = [tokens[:_PROMPT], *([token] for token in tokens[_PROMPT:])]
     theirs = np.concatenate([piece[-1:] for piece in forced_logits(gguf, pieces, threads=1)])
     found = cosines(forced(path, tokens, _PROMPT), theirs)
-    print(f"{gguf.name}: cosine worst {found.min():.6f}, mean {found.mean():.6f}")
+    print(f"{name or gguf.name}: cosine worst {found.min():.6f}, mean {found.mean():.6f}")
     return found
 
 
@@ -64,6 +67,21 @@ def test_both_engines_expect_the_same(name: str, vocabularies: Path, tmp_path: P
 def test_a_trained_model_is_the_same_in_both(quant: Quant, tmp_path: Path) -> None:
     gguf = decoder_gguf(DEMO, quant, tmp_path / f"demo-1m-{quant}.gguf")
     assert compared(gguf, decoder(gguf, tmp_path / "demo.onnx"), places=200, vocabulary=768).min() >= 0.999
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("quant", ["Q4_0", "Q8_0"])
+@pytest.mark.parametrize(
+    "model", ["smollm2-135m-instruct", "qwen2.5-0.5b-instruct", "qwen3-0.6b", "llama-3.2-1b-instruct"]
+)
+def test_published_shapes_are_the_same_in_both(model: str, quant: str, tmp_path: Path) -> None:
+    """Every layer, head and vocabulary of a published model, with made-up weights; 72 steps behind the prompt."""
+    store = Store(tmp_path / "store")
+    gguf = synthetic(f"{model}:{quant}", llama_cpp="test", store=store, progress=Silent()).path
+    found = compared(
+        gguf, decoder(gguf, tmp_path / "decoder.onnx"), places=96, vocabulary=32000, name=f"{model} {quant}"
+    )
+    assert found.min() >= 0.999
 
 
 @pytest.fixture(scope="module")
@@ -180,3 +198,10 @@ def test_weights_that_are_gone_or_cut_are_refused(data: bytes | None, small: Pat
         (tmp_path / "demo.onnx.data").write_bytes(data)
     with pytest.raises(BadInputError, match=r"demo\.onnx\.data"), opened_decoder(tmp_path / small.name, threads=1):
         pass
+
+
+def test_an_evaluation_asks_for_the_gguf(small: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["eval", str(small), "--task", "sentiment"]) == ExitCode.BAD_INPUT
+    said = capsys.readouterr().err.splitlines()
+    assert "a decoder, which holds no tokenizer" in said[-2]
+    assert "GGUF" in said[-1]
