@@ -86,6 +86,5 @@ def app_json(manifest: Manifest) -> str:
         "threads": flags.threads,
         "batch": flags.batch,
         "micro_batch": flags.micro_batch,
-        "runtime": manifest.facts.native.origin if manifest.facts.native else "",
     }
     return json.dumps(values, indent=2, sort_keys=True) + "\n"

@@ -14,7 +14,6 @@ public final class Settings {
     public final int threads;
     public final int batch;
     public final int microBatch;
-    public final String runtime;
 
     private Settings(Map<String, Object> top) {
         server = words(top, "server");
@@ -22,7 +21,6 @@ public final class Settings {
         threads = (int) Json.whole(top, "threads");
         batch = (int) Json.whole(top, "batch");
         microBatch = (int) Json.whole(top, "micro_batch");
-        runtime = Json.string(top, "runtime");
     }
 
     public static Settings parse(String text) throws Problem {

@@ -246,13 +246,14 @@ public final class Supervisor {
         notifyAll();
     }
 
+    /** The listener first: whoever waits for a state finds that it has been told. */
     private void change(State now, Problem why) {
+        listener.changed(now, why);
         synchronized (this) {
             state = now;
             problem = why;
             notifyAll();
         }
-        listener.changed(now, why);
     }
 
     private synchronized void rest(long millis) {
