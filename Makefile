@@ -8,7 +8,7 @@ DEV     := $(VENV)/.dev
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo install test test-slow test-kernels bench-kernels test-privileged test-targets test-image test-encoders check format vendor tools foreign oracle logits android test-android test-app real-weights \
+.PHONY: help demo install test test-slow test-kernels bench-kernels bench-growth test-privileged test-targets test-image test-encoders check format vendor tools foreign oracle logits android test-android test-app real-weights \
         bench-convert bench-memory bench-memory-plan bench-synthetic bench-speed bench-runtime bench-start bench-state bench-speed-plan bench-prediction bench-tune bench-eval bench-route sizes bench-encoders bench-decoders bench-crash test-served demo-models clean
 
 help: ## Show the targets
@@ -120,6 +120,9 @@ bench-convert: $(DEV) $(ORACLE)/.installed ## One pass against upstream's two st
 bench-kernels: $(DEV) ## The kernels against ggml's own functions: one core, the same weights, in turn, with importances and without (a minute)
 	$(BIN)/python -m tests.bench.bench_kernels
 	$(BIN)/python -m tests.bench.bench_kernels --weighed
+
+bench-growth: $(DEV) ## How a conversion grows: time and peak memory from 0.1 to 2.6 billion weights (3 minutes, 7 GB of disk)
+	$(BIN)/python -m tests.bench.bench_growth --llama-cpp "$$($(BIN)/python vendor/llama_cpp.py source)/vendor/llama.cpp"
 
 bench-memory: $(DEV) ## Peak memory of converting each family at a published model's size (an hour, 16 GB of disk)
 	$(BIN)/python -m tests.bench.bench_memory --llama-cpp "$$($(BIN)/python vendor/llama_cpp.py source)/vendor/llama.cpp"
