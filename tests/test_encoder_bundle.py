@@ -558,3 +558,10 @@ def test_every_pinned_wheel_has_a_digest_and_a_safe_name() -> None:
             wheels = pinned_wheels(WheelPlatform(python=python, architecture=architecture))
             assert [wheel.name for wheel in wheels] == ["numpy", "onnxruntime", "tokenizers"]
             assert all(architecture in wheel.file for wheel in wheels)
+
+
+def test_llama_cpp_is_not_asked_to_load_it(built: Built, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["bench", str(built.weights.path)]) == 4
+    what, hint = capsys.readouterr().err.splitlines()[-2:]
+    assert "an ONNX file, which llama.cpp does not load" in what
+    assert "./bench" in hint

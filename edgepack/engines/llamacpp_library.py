@@ -91,6 +91,15 @@ def _listen(level: int, text: bytes, _data: object) -> None:
         _complaints.append(text.decode(errors="replace").strip())
 
 
+def _refuse_onnx(weights: Path) -> None:
+    """Say it in words that lead on, where llama.cpp would speak of magic."""
+    if weights.suffix == ".onnx":
+        raise BadInputError(
+            f"{weights}: an ONNX file, which llama.cpp does not load",
+            hint="build it: the bundle of an encoder tells milliseconds a text (./bench, docs/onnx.md)",
+        )
+
+
 @contextmanager
 def opened(weights: Path, *, adapter: Path | None = None, vocabulary_only: bool = False) -> Iterator[OpenModel]:
     """The model of a GGUF, loaded as llama-bench loads it, or its metadata and vocabulary only.
@@ -100,6 +109,7 @@ def opened(weights: Path, *, adapter: Path | None = None, vocabulary_only: bool 
     """
     if not weights.is_file():
         raise BadInputError(f"{weights}: no such file", hint="give the path of a GGUF file")
+    _refuse_onnx(weights)
     native = library()
     parameters = native.llama_model_default_params()
     parameters.vocab_only = vocabulary_only
