@@ -40,7 +40,7 @@ test-image: $(DEV) ## Boot an aarch64 firmware image with a bundle in qemu-syste
 	$(BIN)/pytest -m slow -s tests/test_firmware_image.py
 
 test-encoders: $(DEV) foreign ## Bundles of encoders on aarch64 under qemu-user, with the real wheels (90 MB into your store, a minute)
-	$(BIN)/pytest -m slow tests/test_encoder_aarch64.py
+	$(BIN)/pytest -m slow tests/encoders/test_encoder_aarch64.py
 
 APK := build/android/edgepack-demo.apk
 android: PROFILE ?= galaxy-s23

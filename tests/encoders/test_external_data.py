@@ -14,38 +14,24 @@ from edgepack.cli.main import run
 from edgepack.domain.errors import BadInputError, ExitCode, VerificationError
 from edgepack.domain.onnx_external import externals
 from edgepack.domain.progress import Silent
-from edgepack.domain.quant import OnnxQuant
 from edgepack.engines.onnxruntime_library import open_encoder
-from edgepack.pipeline import Order, build
-from edgepack.stages.fetch import find_source
+from edgepack.pipeline import Built
 from edgepack.stages.verify import verify
-from tests.fakes.encoders import write_encoder
 from tests.fakes.resummed import resum
-from tests.oracle.recipes.encoders import RECIPES
 
 SIZE = 4096
 """Bytes of model/data.bin."""
 
 
-@pytest.fixture(scope="module")
-def encoder(tmp_path_factory: pytest.TempPathFactory, vocabularies: Path) -> Path:
-    (recipe,) = (one for one in RECIPES if one.name == "MiniLM-seeded")
-    return write_encoder(recipe, OnnxQuant.Q8, tmp_path_factory.mktemp("encoder") / "encoder.onnx", vocabularies)
-
-
-@pytest.fixture(scope="module")
-def made(encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    directory = tmp_path_factory.mktemp("made")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("EDGEPACK_HOME", str(directory / "home"))
-        order = Order(profile="rpi5", source=find_source(str(encoder)), out=directory / "out", measure=False)
-        return build(order, Silent()).bundle.path
+@pytest.fixture
+def encoder(built: Built) -> Path:
+    return built.weights.path
 
 
 @pytest.fixture
-def bundle(made: Path, tmp_path: Path) -> Path:
+def bundle(built: Built, tmp_path: Path) -> Path:
     """A bundle to break."""
-    return Path(shutil.copytree(made, tmp_path / "bundle"))
+    return Path(shutil.copytree(built.bundle.path, tmp_path / "bundle"))
 
 
 def moved_out(data: bytes, **said: str) -> bytes:

@@ -1,6 +1,6 @@
 """Run alone, with ulimits of its own: bundles of encoders spoilt in ways that digests do not find, and how each ends.
 
-    python -m tests.encoder_bundle_mutants BUNDLE CHECKPOINT FIRST COUNT
+    python -m tests.encoders.encoder_bundle_mutants BUNDLE CHECKPOINT FIRST COUNT
 
 A mutant is a bundle with one file changed, its manifest and sums made to fit: the model, the tokenizer, the texts,
 the outputs, or weights said to lie elsewhere; or a ready file that is built or asked, or a checkpoint's tokenizer

@@ -10,12 +10,8 @@ from pathlib import Path
 import pytest
 
 from edgepack.domain.errors import ExitCode
-from edgepack.domain.progress import Silent
-from edgepack.pipeline import Order, build
-from edgepack.stages.fetch import find_source
+from edgepack.pipeline import Built
 from tests.conftest import ROOT
-from tests.fakes.checkpoints import make_checkpoint
-from tests.oracle.recipes.encoders import RECIPES
 
 HINT = "next: install it with: pip install 'edgepack[onnx]'"
 
@@ -29,22 +25,6 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
             if not entry.name.startswith(("onnx", "__editable__")) and not (place / entry.name).exists():
                 (place / entry.name).symlink_to(entry)
     return place
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory, vocabularies: Path) -> Path:
-    (recipe,) = (one for one in RECIPES if one.name == "MiniLM-seeded")
-    return make_checkpoint(recipe, tmp_path_factory.mktemp("checkpoint") / recipe.name, vocabularies)
-
-
-@pytest.fixture(scope="module")
-def bundle(checkpoint: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An encoder's, made where the extra is."""
-    directory = tmp_path_factory.mktemp("made")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("EDGEPACK_HOME", str(directory / "home"))
-        order = Order(profile="rpi5", source=find_source(str(checkpoint)), out=directory / "out", measure=False)
-        return build(order, Silent()).bundle.path
 
 
 def edgepack(packages: Path, *words: str | Path) -> subprocess.CompletedProcess[str]:
@@ -83,24 +63,24 @@ def test_other_verbs_work(packages: Path, tmp_path: Path, monkeypatch: pytest.Mo
     assert done.returncode == 0, done.stderr
 
 
-def test_every_byte_of_an_encoder_is_checked_without_it(packages: Path, bundle: Path) -> None:
+def test_every_byte_of_an_encoder_is_checked_without_it(packages: Path, built: Built) -> None:
     """And weights that lie elsewhere are found: nothing is asked of the engine."""
-    assert edgepack(packages, "verify", bundle, "--no-run").returncode == 0
+    assert edgepack(packages, "verify", built.bundle.path, "--no-run").returncode == 0
 
 
 @pytest.mark.parametrize("verb", ["convert", "eval", "build", "build-ready", "verify"])
 def test_what_needs_it_says_how_to_get_it(
-    packages: Path, bundle: Path, checkpoint: Path, tmp_path: Path, verb: str
+    packages: Path, built: Built, checkpoint: Path, tmp_path: Path, verb: str
 ) -> None:
     """In two lines, with the code of usage, and nothing half-made stays."""
-    ready = Path(shutil.copy(next((bundle / "model").glob("*.onnx")), tmp_path / "ready.onnx"))
+    ready = Path(shutil.copy(next((built.bundle.path / "model").glob("*.onnx")), tmp_path / "ready.onnx"))
     out = tmp_path / "out"
     words: dict[str, list[str | Path]] = {
         "convert": ["convert", checkpoint, "--to", "onnx", "--out", out],
         "eval": ["eval", ready, "--task", "sentiment"],
         "build": ["build", "--profile", "rpi5", "--model", checkpoint, "--out", out],
         "build-ready": ["build", "--profile", "rpi5", "--model", ready, "--out", out],
-        "verify": ["verify", bundle],
+        "verify": ["verify", built.bundle.path],
     }
     done = edgepack(packages, *words[verb])
     assert done.returncode == ExitCode.USAGE, done.stderr
