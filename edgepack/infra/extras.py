@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
 from importlib.util import find_spec
 
 from edgepack.domain.errors import UsageError
@@ -13,6 +14,11 @@ _ONNX = {"onnx": "onnx", "onnxruntime": "onnxruntime", "sklearn": "scikit-learn"
 def onnx_missing() -> str | None:
     """A package that running ONNX needs and that is not installed; nothing is imported."""
     return next((package for name, package in _ONNX.items() if name != "sklearn" and find_spec(name) is None), None)
+
+
+def onnxruntime_said() -> str:
+    """Its version, or that there is none; nothing is imported."""
+    return f"onnxruntime {version('onnxruntime')}" if onnx_missing() is None else "no onnxruntime"
 
 
 def has_onnx_extra() -> bool:

@@ -17,6 +17,7 @@ from edgepack.domain.quant import Quant
 from edgepack.domain.tuning import UNTUNED
 from edgepack.domain.weights import Weights
 from edgepack.formats.partial import partial_directory
+from edgepack.infra.extras import onnxruntime_said
 from edgepack.infra.library import load_losses
 from edgepack.infra.observations import Observations
 from edgepack.infra.pins import llama_cpp_pin
@@ -93,7 +94,10 @@ def _subject(gated: _Gated) -> tuple[str, ...]:
     checkpoint = gated.checkpoint.checkpoint.digest if gated.checkpoint else "no checkpoint"
     adapter = gated.adapter.sha256 if gated.adapter else "no adapter"
     version = llama_cpp_pin().version
-    return gated.weights.sha256, checkpoint, adapter, sample_prompt(gated.order), gated.depth, version, _RULES
+    return (
+        gated.weights.sha256, checkpoint, adapter, sample_prompt(gated.order), gated.depth, version,
+        onnxruntime_said(), _RULES,
+    )  # fmt: skip
 
 
 def _asked(gated: _Gated, progress: Progress) -> tuple[Gate, ...]:
