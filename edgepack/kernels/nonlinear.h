@@ -125,7 +125,7 @@ INLINE floats find_nonlinear_scale(const struct table *table, const floats *x, c
     floats best = scale * sums.cross;
     for (int step = -7; step <= 7; ++step) {
         sums = nonlinear_moments(table, x, w, ((float)step + LEVELS[0]) / most.divisor);
-        mask better = both(below(all(0.f), sums.square), below(best * sums.square, sums.cross * sums.cross));
+        mask better = and_below(below(all(0.f), sums.square), best * sums.square, sums.cross * sums.cross);
         floats tried = sums.cross / sums.square;
         scale = choose(better, tried, scale);
         best = choose(better, tried * sums.cross, best);

@@ -101,7 +101,7 @@ INLINE struct range find_range(const floats *x, const floats *w, struct tries tr
         UNROLLED for (int i = 0; i < tries.count; ++i) {
             error += error_of(scale * levels[i] + minimum, x[i], w[i], tries.absolute);
         }
-        mask better = both(solvable, below(error, least));
+        mask better = and_below(solvable, error, least);
         if (!any(better)) continue;
         least = choose(better, error, least);
         best.scale = choose(better, scale, best.scale);

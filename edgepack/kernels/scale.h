@@ -75,7 +75,7 @@ INLINE struct scale find_scale(const floats *x, const floats *w, int count, int 
         if (step == 0) continue;
         inverse = -((float)top + 0.1f * (float)step) / most.divisor;
         sums = moments_by(x, w, wx, inverse, most.value, count, top);
-        mask better = both(below(all(0.f), sums.square), below(best * sums.square, sums.cross * sums.cross));
+        mask better = and_below(below(all(0.f), sums.square), best * sums.square, sums.cross * sums.cross);
         if (!any(better)) continue;
         value = sums.cross / sums.square;
         found.value = choose(better, value, found.value);
@@ -115,7 +115,7 @@ INLINE void descend(const floats *x, floats *values, ints (*levels)[16]) {
         }
     }
     for (int round = 0; round < 5; ++round) {
-        int moved = 0;
+        mask moved = no_lane();
         for (int i = 0; i < COUNT; ++i) {
             UNROLLED for (int b = 0; b < DESCENTS; ++b) {
                 floats now = level[b][i];
@@ -124,17 +124,18 @@ INLINE void descend(const floats *x, floats *values, ints (*levels)[16]) {
                 floats then = signed_level((blocks[b][i] * other_square) / other_cross, TOP, 0);
                 floats new_cross = other_cross + wx[b][i] * then;
                 floats new_square = other_square + (w[b][i] * then) * then;
-                mask move = both(both(below(all(0.f), other_cross), below(all(0.f), new_square)),
-                                 below((cross[b] * cross[b]) * new_square, (new_cross * new_cross) * square[b]));
-                move = both(move, differ((ints)then, (ints)now));
+                mask move = below(all(0.f), other_cross);
+                move = and_below(move, all(0.f), new_square);
+                move = and_below(move, (cross[b] * cross[b]) * new_square, (new_cross * new_cross) * square[b]);
+                move = and_differ(move, (ints)then, (ints)now);
                 level[b][i] = choose(move, then, now);
                 cross[b] = choose(move, new_cross, cross[b]);
                 square[b] = choose(move, new_square, square[b]);
-                moved |= any(move);
+                moved = either(moved, move);
             }
         }
         /* A round that moves nothing would be followed by its likes. */
-        if (!moved) break;
+        if (!any(moved)) break;
     }
     for (int b = 0; b < DESCENTS; ++b) {
         floats fitting = choose(below(all(0.f), square[b]), cross[b] / square[b], all(0.f));
@@ -182,22 +183,23 @@ INLINE floats find_positive_scale(const floats *x, const floats *w, int count, i
         square += (w[i] * as_floats(level)) * as_floats(level);
     }
     for (int round = 0; round < 5; ++round) {
-        int moved = 0;
+        mask moved = no_lane();
         for (int i = 0; i < count; ++i) {
             floats now = as_floats(levels[i]);
             floats other_cross = cross - (w[i] * x[i]) * now, other_square = square - (w[i] * now) * now;
             ints level = top_level((x[i] * other_square) / other_cross, top);
             floats then = as_floats(level);
             floats new_cross = other_cross + (w[i] * x[i]) * then, new_square = other_square + (w[i] * then) * then;
-            mask move = both(both(below(all(0.f), other_cross), below(all(0.f), other_square)),
-                             below((cross * cross) * new_square, (new_cross * new_cross) * square));
-            move = both(move, differ(level, levels[i]));
+            mask move = below(all(0.f), other_cross);
+            move = and_below(move, all(0.f), other_square);
+            move = and_below(move, (cross * cross) * new_square, (new_cross * new_cross) * square);
+            move = and_differ(move, level, levels[i]);
             levels[i] = choose_int(move, level & 0xff, levels[i]);
             cross = choose(move, new_cross, cross);
             square = choose(move, new_square, square);
-            moved |= any(move);
+            moved = either(moved, move);
         }
-        if (!moved) break;
+        if (!any(moved)) break;
     }
     for (int i = 0; i < count; ++i) levels[i] = choose_int(empty, all_int(0), levels[i]);
     return choose(empty, all(0.f), choose(below(all(0.f), square), cross / square, all(0.f)));
