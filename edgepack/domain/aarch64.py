@@ -124,7 +124,7 @@ def _effect(word: int, register: int) -> "int | Moved | Lost | None":
     if word == SVC:
         return Lost() if register == 0 else None
     if word & 0x1F != register or not _writes_low_bits(word):
-        return Lost() if _loads_pair(word, register) else None
+        return Lost() if _loads_pair(word, register) or _gives_status(word, register) else None
     if word & 0x7FE00000 == 0x52800000:  # movz without a shift
         return word >> 5 & 0xFFFF
     if word & 0x7FE0FFE0 == 0x2A0003E0:  # mov from a register: orr with zr
@@ -140,7 +140,11 @@ def _effect(word: int, register: int) -> "int | Moved | Lost | None":
 def _writes_low_bits(word: int) -> bool:
     """Whether bits 0 to 4 name a register that is written: in arithmetic and loads, not in stores and branches."""
     group = word >> 25 & 0xF
-    if group in (0b1000, 0b1001, 0b0101, 0b1101):  # data processing
+    if group in (0b1000, 0b1001, 0b0101, 0b1101, 0b0010):  # data processing; SVE's, which may
+        return True
+    if group & 0b0111 == 0b0111:  # vectors: what converts to a general register, or moves there
+        return word & 0x5F20FC00 == 0x1E200000 or word & 0xBFE0FC00 == 0x0E003C00
+    if word & 0xFFF00000 == 0xD5300000:  # mrs
         return True
     if group & 0b0101 == 0b0100:  # loads and stores
         return _loads(word)
@@ -151,6 +155,8 @@ def _loads(word: int) -> bool:
     """Whether a load-store instruction of general registers loads; vector ones change none of them."""
     if word >> 26 & 1:
         return False
+    if word & 0x3B200C00 == 0x38200000:  # atomic: what was there before
+        return True
     if word >> 27 & 0b111 == 0b011 and word >> 24 & 1 == 0:  # literal
         return True
     if word >> 27 & 0b111 == 0b101:  # pairs: bit 22
@@ -167,6 +173,13 @@ def _loads_pair(word: int, register: int) -> bool:
         return True
     writes_back = (pair and word >> 23 & 1) or _is_indexed(word)
     return bool(writes_back) and word >> 5 & 0x1F == register and register != 31
+
+
+def _gives_status(word: int, register: int) -> bool:
+    """A store that says in a second register whether it was made, or a compare-and-swap that says what was there."""
+    exclusive = word & 0x3F400000 == 0x08000000 and not word >> 23 & 1
+    swap = word & 0x3FA07C00 == 0x08A07C00
+    return (exclusive or swap) and word >> 16 & 0x1F == register
 
 
 def _is_indexed(word: int) -> bool:

@@ -4,6 +4,7 @@ from edgepack.domain.bundle import Format
 from edgepack.domain.errors import UsageError
 from edgepack.domain.native import UNIFIED, NativeRuntime
 from edgepack.domain.progress import Progress
+from edgepack.formats.apk_reader import SUFFIX
 from edgepack.infra.android import android_tools, debug_key
 from edgepack.infra.store import Store, home
 from edgepack.pipeline.order import Order
@@ -17,6 +18,8 @@ def signed_app(runtime: NativeRuntime | None, order: Order, progress: Progress) 
     Raises UsageError where tools or programs are missing, BadInputError for a program that Android would end.
     """
     assert order.format is Format.APK
+    if order.out and order.out.suffix != SUFFIX:
+        raise UsageError(f"--out {order.out}: an app's name ends in {SUFFIX}", hint=f"--out {order.out}{SUFFIX}")
     programs = {file.name: file.path for file in runtime.files} if runtime else {}
     if set(programs) != {UNIFIED}:
         raise UsageError(

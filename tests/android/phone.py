@@ -129,7 +129,7 @@ def installed(apk: Path, jar: Path, fakes: Path, *, language: str = "") -> Itera
     # A Unix socket's path has 107 bytes at most, and pytest's directories have longer names.
     with TemporaryDirectory(prefix="phone-", dir="/tmp") as name:
         home = Path(name)
-        _unpack(apk, home)
+        unpack(apk, home)
         with running(apk, jar, fakes, home, language=language) as phone:
             yield phone
 
@@ -154,7 +154,7 @@ def running(apk: Path, jar: Path, fakes: Path, home: Path, *, language: str = ""
             phone.kill_server()
 
 
-def _unpack(apk: Path, home: Path) -> None:
+def unpack(apk: Path, home: Path) -> None:
     """What an installer does, and the resources as text for the fakes."""
     with zipfile.ZipFile(apk) as archive:
         program = home / "lib" / Path(LIBRARY).name

@@ -2,6 +2,8 @@
 
 import struct
 
+import pytest
+
 from edgepack.domain.aarch64 import SVC, Calls, system_calls
 
 BASE = 0x10000
@@ -102,3 +104,37 @@ def test_code_that_no_branch_leads_to_is_not_taken_for_dead() -> None:
     """A case of a switch is reached through a table."""
     br = 0xD61F0120
     assert found(movz(8, 1), br, NOP, SVC, RET).unknown == (BASE + 12,)
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        0x1E260008,  # fmov w8, s0
+        0x0E043C08,  # umov w8, v0.s[0]
+        0xD53BD048,  # mrs x8, tpidr_el0
+        0xB8210028,  # ldadd w1, w8, [x1]
+        0x88087C20,  # stxr w8, w0, [x1]
+        0x88A87C20,  # cas w8, w0, [x1]
+        0xB8404428,  # ldr w8, [x1], #4
+        0xA9402028,  # ldp x8, x8, [x1]
+        0x1A810108,  # csel w8, w8, w1, eq
+        0x72A00028,  # movk w8, #1, lsl #16
+    ],
+)
+def test_whatever_else_writes_the_register_makes_the_number_unknown(word: int) -> None:
+    assert found(movz(8, 64), word, SVC, RET).unknown == (BASE + 8,)
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        0x1E204008,  # fmov s8, s0
+        0xBD400028,  # ldr s8, [x1]
+        0xF9000028,  # str x8, [x1]
+        0xA9002028,  # stp x8, x8, [x1]
+        0x7100011F,  # cmp w8, #0
+        0x34000028,  # cbz w8, the next
+    ],
+)
+def test_what_writes_another_register_leaves_the_number(word: int) -> None:
+    assert set(found(movz(8, 64), word, SVC, RET).numbers) == {64}

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from subprocess import DEVNULL, Popen, run
 
+import jsonschema
 import pytest
 
 from edgepack.cli.main import run as edgepack
@@ -28,6 +29,7 @@ PASSED = {
     "schema": "edgepack.selftest/1", "passed": True, "bundle": "tiny", "weights": "a" * 64, "prompt": "Say hello.",
     "answer": "hello", "milliseconds_to_first_token": 12,
 }  # fmt: skip
+SCHEMA = Path(__file__).parents[2] / "docs/schemas/install.schema.json"
 FILES = "Android/data/dev.edgepack.demo/files"
 # What Android's own do, as far as it can be seen from here: pm reads so many bytes, am starts something else.
 PM = """#!/bin/sh
@@ -132,18 +134,11 @@ def installed(apk: Path, device: AdbDevice, *, selftest: bool = True, progress: 
 
 
 def test_an_app_is_installed_tests_itself_and_its_measurement_comes_back(
-    apk: Path, telephone: Telephone, tmp_path: Path
+    apk: Path, telephone: Telephone, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = [
-        "deploy",
-        str(apk),
-        "--device",
-        str(telephone.device),
-        "--measurement",
-        str(tmp_path / "m.json"),
-        "--quiet",
-    ]
-    assert edgepack(words) == ExitCode.DONE
+    words = ["deploy", str(apk), "--device", str(telephone.device), "--measurement", str(tmp_path / "m.json")]
+    assert edgepack([*words, "--json"]) == ExitCode.DONE
+    jsonschema.validate(json.loads(capsys.readouterr().out), json.loads(SCHEMA.read_text()))
     assert (telephone.home / "installed.apk").read_bytes() == apk.read_bytes()
     heard = (telephone.home / "am.heard").read_text()
     assert heard.startswith("start -S -n dev.edgepack.demo/.MainActivity --ez selftest true --ei prompt 512")
