@@ -43,7 +43,7 @@ def missing() -> list[str]:
     return [*(name for name in ("javac", "java") if not shutil.which(name)), *jars]
 
 
-def tested(place: Path) -> Outcome:
+def outcome_of(place: Path) -> Outcome:
     """Compile core and tests below `place`, and run them."""
     main, marked, tests, tool = (place / name for name in ("main", "marked", "test", "tool"))
     _compile(sorted((SOURCE / "main/java" / _CORE).glob("*.java")), main, [], "--release", "8")
@@ -89,7 +89,7 @@ def main() -> None:
         hint = "on Debian: apt-get install default-jdk-headless junit4 libjacoco-java"
         sys.exit(f"not installed: {', '.join(lacking)}; {hint}")
     with tempfile.TemporaryDirectory() as place:
-        found = tested(Path(place))
+        found = outcome_of(Path(place))
     print(found.said)
     print(f"branches {found.covered} of {found.total}: {found.share:.1%}, {LEAST:.0%} wanted")
     sys.exit(not (found.passed and found.share >= LEAST))

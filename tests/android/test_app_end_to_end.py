@@ -48,6 +48,7 @@ def test_a_server_killed_in_mid_answer_lives_again_and_the_answer_is_whole(app: 
         assert after != before
         assert phone.do("shown", "problem") == "false"
         interrupted = phone.text("answer")
+        phone.until("status", READY)
         phone.click("chat_send")
         phone.until("figures", "^$")
         phone.until("figures", "tokens/s")

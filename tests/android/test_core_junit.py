@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.android.junit import LEAST, missing, tested
+from tests.android.junit import LEAST, missing, outcome_of
 
 pytestmark = pytest.mark.android
 
@@ -12,6 +12,6 @@ pytestmark = pytest.mark.android
 def test_the_core_passes_and_is_covered(tmp_path: Path) -> None:
     if lacking := missing():
         pytest.skip(f"not installed: {', '.join(lacking)}")
-    found = tested(tmp_path)
+    found = outcome_of(tmp_path)
     assert found.passed, found.said
     assert found.share >= LEAST, found.classes
