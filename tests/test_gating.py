@@ -17,10 +17,13 @@ from edgepack.domain.quant import Quant
 from edgepack.engines.llamacpp import identify
 from edgepack.infra.library import load_losses
 from edgepack.stages.fidelity import compare
+from tests.fakes.adapters import make_adapter
 from tests.fakes.checkpoints import make_checkpoint
 from tests.fakes.demo_copy import DEMO, copy_demo, edit_header, edit_json, read_weights, write_weights
 from tests.fakes.mistakes import MISTAKES
 from tests.oracle.recipes import RECIPES
+from tests.test_adapters import RECIPE
+from tests.test_bad_adapter import SHAPES
 
 SCHEMA = json.loads((Path(__file__).parents[1] / "docs/schemas/gates.schema.json").read_text())
 USUAL = ["build", "--profile", "host", "--no-bench", "--runtime", "none", "--quant", "Q8_0"]
@@ -192,3 +195,13 @@ def test_a_tensor_in_the_wrong_place_or_sign_is_over_the_limit(harm: str, tmp_pa
     found = compare(weights, against, text, progress=Silent(), threads=1, limit=2)
     for quant in (Quant.Q8_0, Quant.Q4_K_M, Quant.Q4_0, Quant.Q3_K_M):
         assert not divergence_gate(found, divergence_limit(load_losses(), quant)).passed, found.divergence
+
+
+def test_a_merged_adapter_has_no_second_opinion(tmp_path: Path) -> None:
+    """The checkpoint is not what the weights were made of."""
+    adapter = make_adapter(RECIPE, SHAPES, tmp_path / RECIPE.name)
+    words = ["--model", "demo-1m", "--adapter", str(adapter), "--merge", "--force", "--out", str(tmp_path / "bundle")]
+    assert run([*USUAL, *words]) == 0
+    found = json.loads((tmp_path / "bundle/evidence/gates.json").read_text())
+    (gate,) = (gate for gate in found["gates"] if gate["kind"] == "logits")
+    assert gate["notes"] == ["not run: an adapter is merged into these weights"]

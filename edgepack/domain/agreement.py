@@ -9,6 +9,7 @@ UNROUNDED = 0.001
 trained, came to 0.000007 at the most; with twice the rotary base, a small mistake, to 0.1."""
 TIMES = 2.0
 """How often the rounding of a twin, quantized here the same way, is let pass in weights that somebody else made."""
+_NOW = "not run now: "
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,3 +54,13 @@ def agreement_gate(weights: Agreement, full: Agreement, twin: Agreement | None) 
 def not_run(why: str) -> Gate:
     """The same gate where there is nothing to judge by."""
     return Gate(kind=GateKind.LOGITS, checked=0, different=(), notes=(f"not run: {why}",))
+
+
+def not_run_now(why: str) -> Gate:
+    """The same where another day may be better: it is not remembered."""
+    return Gate(kind=GateKind.LOGITS, checked=0, different=(), notes=(f"{_NOW}{why}",))
+
+
+def waits(gate: Gate) -> bool:
+    """Whether it is to be asked again."""
+    return any(note.startswith(_NOW) for note in gate.notes)

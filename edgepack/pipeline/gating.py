@@ -7,7 +7,7 @@ from pathlib import Path
 
 import edgepack
 from edgepack.domain.adapter import AdapterWeights
-from edgepack.domain.agreement import not_run
+from edgepack.domain.agreement import not_run, waits
 from edgepack.domain.divergence import divergence_gate, divergence_limit
 from edgepack.domain.errors import BadInputError
 from edgepack.domain.fidelity import CHUNK_TOKENS
@@ -74,7 +74,7 @@ def gate_evidence(
     if record is None:
         gates = _asked(gated, progress)
         record = json.dumps(gates_json(gates), indent=2, ensure_ascii=False)
-        if all(gate.passed for gate in gates):
+        if all(gate.passed and not waits(gate) for gate in gates):
             observations.keep(record, "gates", *_subject(gated))
     return {GATES: f"{record}\n".encode()}
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from edgepack.convert.onnx.checkpoint_decoder import CheckpointDecoder, open_checkpoint_decoder
 from edgepack.convert.onnx.decoder import Naming, write_decoder
-from edgepack.domain.agreement import agreement_gate, not_run
+from edgepack.domain.agreement import agreement_gate, not_run_now
 from edgepack.domain.decoder import DATA_SUFFIX
 from edgepack.domain.errors import BadInputError, NoSpaceError
 from edgepack.domain.gates import Gate, GateKind
@@ -57,7 +57,7 @@ def second_opinion(
     try:
         require_space(scratch, 4 * decoder.parameters, f"{weights.name} in float32")
     except NoSpaceError as error:
-        return not_run(error.what)
+        return not_run_now(error.what)
     progress.step(f"reading {len(tokens)} tokens with {weights.name} and with its checkpoint under onnxruntime")
     reference = _written(scratch / "reference.onnx", decoder, weights.name)
     files = list(dict.fromkeys([weights.path, full, *([twin] if twin else [])]))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from edgepack.domain.agreement import Agreement, agreement_gate
+from edgepack.domain.agreement import Agreement, agreement_gate, waits
 from edgepack.domain.gates import Gate
 from edgepack.domain.progress import Silent
 from edgepack.domain.quant import Quant
@@ -101,3 +101,14 @@ def test_without_onnxruntime_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None
 def test_what_is_no_number_is_over_every_limit() -> None:
     nothing = Agreement(places=1, cosine=1, worst_cosine=1, divergence=float("nan"), same_top=1)
     assert len(agreement_gate(nothing, nothing, nothing).different) == 2
+
+
+def test_a_disk_without_room_is_no_failure_and_asks_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gguf = decoder_gguf(DEMO, Quant.F16, tmp_path / "demo.gguf")
+    full = shutil.disk_usage(tmp_path)._replace(free=1000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _place: full)
+    gate = _asked(gguf, DEMO, {Quant.F16: gguf}, Quant.F16, tmp_path)
+    assert gate.passed
+    assert waits(gate)
+    assert "not run now: " in gate.notes[0]
+    assert "MB free" in gate.notes[0]
