@@ -8,7 +8,7 @@ DEV     := $(VENV)/.dev
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo install test test-slow test-kernels bench-kernels bench-growth test-privileged test-targets test-image test-encoders check format vendor tools foreign oracle logits android test-android test-app real-weights \
+.PHONY: help demo install test test-slow test-kernels bench-kernels bench-growth test-privileged test-targets test-image test-same-bits test-encoders check format vendor tools foreign oracle logits android test-android test-app real-weights \
         bench-convert bench-memory bench-memory-plan bench-synthetic bench-speed bench-runtime bench-start bench-state bench-speed-plan bench-prediction bench-tune bench-eval bench-route sizes bench-encoders bench-decoders bench-crash test-served demo-models clean
 
 help: ## Show the targets
@@ -59,6 +59,10 @@ test-app: $(DEV) ## JUnit tests of the app's core, and their branch coverage (De
 test-kernels: $(DEV) ## The kernels' bits against ggml's: 1e9 weights of each type (WEIGHTS=1e9), aarch64, x86-64 without AVX, sanitizers (half an hour)
 	$(BIN)/pytest -m 'slow or not slow' -s tests/kernels
 	$(BIN)/python -m tests.kernels.at_scale --weights $${WEIGHTS:-1e9}
+
+test-same-bits: $(DEV) foreign ## Every quantization on aarch64 under qemu-user as here, byte for byte; builds llama.cpp for it first (10 minutes)
+	$(BIN)/python -m tests.convert.elsewhere
+	$(BIN)/pytest -m slow -s tests/convert/test_same_bits.py
 
 test-privileged: $(DEV) ## The tests that need root: full disks, memory limits
 	$(BIN)/pytest -m privileged

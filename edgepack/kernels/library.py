@@ -20,7 +20,7 @@ MADE = frozenset({
     TensorType.Q3_K, TensorType.Q4_K, TensorType.Q5_K, TensorType.Q6_K, TensorType.IQ4_NL, TensorType.IQ4_XS,
 })  # fmt: skip
 """The types that the kernels make."""
-# Where four lanes gain nothing over what compilers make of ggml's short loops.
+# Where four lanes gain nothing over what compilers make of ggml's short loops (on x86-64).
 _NO_GAIN = {Variant.BASELINE: frozenset({TensorType.Q4_0, TensorType.Q4_1})}
 
 
@@ -55,8 +55,9 @@ class Kernels:
 
     @property
     def gains(self) -> frozenset[TensorType]:
-        """The types that it makes faster than ggml does."""
-        return MADE - _NO_GAIN.get(self.variant, frozenset())
+        """What it is worth while for: types that it makes sooner than ggml; where ggml fuses, all, for their bits."""
+        only_bits = Variant.AVX2 not in variants()
+        return MADE if only_bits else MADE - _NO_GAIN.get(self.variant, frozenset())
 
     def quantize(
         self,

@@ -12,13 +12,12 @@ from edgepack.convert.ggml import ggml_path
 from edgepack.convert.imatrix import ImportanceMatrix, applied
 from edgepack.convert.memory import loaded_weights, memory_shape, write_skeleton
 from edgepack.convert.onepass import Conversion, Convertible, open_conversion, write_gguf
-from edgepack.convert.quantizer import kernels_library
 from edgepack.convert.typeplan import Mixture
 from edgepack.domain.checkpoint import Checkpoint
 from edgepack.domain.fallback import Fallback, explain
 from edgepack.domain.memory import Buffers, Need, memory_plan
 from edgepack.domain.plan import Candidate, preferred, refuse_over_3b
-from edgepack.domain.progress import Progress, Silent
+from edgepack.domain.progress import Progress
 from edgepack.domain.quant import Quant
 from edgepack.domain.repacking import Loading
 from edgepack.domain.step import Step
@@ -38,9 +37,8 @@ _CONVERTER = "edgepack-convert/1"
 
 def quantizer_build() -> dict[str, str]:
     """What quantizes on this machine, by name and sha256."""
-    kernels = kernels_library(Silent())
-    used = [ggml_path(), *([kernels[1]] if kernels else [])]
-    return {path.name: sha256_of(path) for path in used}
+    path = ggml_path()
+    return {path.name: sha256_of(path)}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
