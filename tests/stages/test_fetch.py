@@ -111,7 +111,7 @@ def test_a_directory_that_is_gone_or_a_file_is_bad_input(tmp_path: Path) -> None
 
 
 def test_a_gguf_is_not_fetched(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="needs no fetching"):
+    with pytest.raises(UsageError, match="need no fetching"):
         fetch(GgufSource(path=tmp_path / "m.gguf"), cache=tmp_path, progress=Silent(), offline=False)
 
 

@@ -20,7 +20,8 @@ BUSYBOX_FILLS = ("awk", "dd", "df", "expr", "find", "grep", "sort", "stty", "tr"
 _PACKAGES = ("busybox-static", "mksh", "toybox", "libc6", "libcrypt1")
 _PYTHON_PACKAGES = (
     "busybox-static", "libc6", "libgcc-s1", "libstdc++6", "python3.11-minimal", "libpython3.11-minimal",
-    "libpython3.11-stdlib", "libsqlite3-0", "zlib1g", "libexpat1", "libssl3", "libffi8", "libbz2-1.0", "liblzma5", "libuuid1",
+    "libpython3.11-stdlib", "libsqlite3-0", "zlib1g", "libexpat1", "libssl3", "libffi8", "libbz2-1.0", "liblzma5",
+    "libuuid1",
 )  # fmt: skip
 _MASK = r"\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\xff"
 # Of a Cortex-A76 (implementer 0x41, part 0xd0b): onnxruntime 1.32 ends where it finds another architecture's there.
