@@ -29,6 +29,7 @@ from edgepack.formats.partial import partial_directory
 from edgepack.infra.digests import sha256_of
 from edgepack.infra.kept import keep_file
 from edgepack.infra.store import Store, require_space
+from edgepack.kernels.recipe import sources_digest
 
 _LONGEST_NAME = 96
 # Raised whenever the bytes that a conversion gives change: it is part of every key.
@@ -36,9 +37,9 @@ _CONVERTER = "edgepack-convert/1"
 
 
 def quantizer_build() -> dict[str, str]:
-    """What quantizes on this machine, by name and sha256."""
+    """What quantizes on this machine, by name and sha256: our kernels by their sources, ggml by its library."""
     path = ggml_path()
-    return {path.name: sha256_of(path)}
+    return {"edgepack-kernels": sources_digest(), path.name: sha256_of(path)}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
