@@ -35,11 +35,15 @@ INLINE mask below(floats a, floats b) { return _mm512_cmp_ps_mask((__m512)a, (__
 INLINE mask not_below(floats a, floats b) { return _mm512_cmp_ps_mask((__m512)a, (__m512)b, _CMP_NLT_UQ); }
 INLINE mask equal(floats a, floats b) { return _mm512_cmp_ps_mask((__m512)a, (__m512)b, _CMP_EQ_OQ); }
 INLINE mask either(mask a, mask b) { return (mask)(a | b); }
-INLINE mask and_below(mask m, floats a, floats b) { return _mm512_mask_cmp_ps_mask(m, (__m512)a, (__m512)b, _CMP_LT_OQ); }
+INLINE mask and_below(mask m, floats a, floats b) {
+    return _mm512_mask_cmp_ps_mask(m, (__m512)a, (__m512)b, _CMP_LT_OQ);
+}
 INLINE mask and_differ(mask m, ints a, ints b) { return _mm512_mask_cmpneq_epi32_mask(m, (__m512i)a, (__m512i)b); }
 INLINE mask no_lane(void) { return 0; }
 INLINE int any(mask m) { return m != 0; }
-INLINE floats choose(mask m, floats yes, floats no) { return (floats)_mm512_mask_blend_ps(m, (__m512)no, (__m512)yes); }
+INLINE floats choose(mask m, floats yes, floats no) {
+    return (floats)_mm512_mask_blend_ps(m, (__m512)no, (__m512)yes);
+}
 INLINE ints choose_int(mask m, ints yes, ints no) {
     return (ints)_mm512_mask_blend_epi32(m, (__m512i)no, (__m512i)yes);
 }
@@ -54,7 +58,9 @@ INLINE mask and_differ(mask m, ints a, ints b) { return m & (a != b); }
 INLINE mask no_lane(void) { return (mask){0}; }
 #if LANES == 8
 INLINE int any(mask m) { return _mm256_movemask_ps((__m256)m) != 0; }
-INLINE floats choose(mask m, floats yes, floats no) { return (floats)_mm256_blendv_ps((__m256)no, (__m256)yes, (__m256)m); }
+INLINE floats choose(mask m, floats yes, floats no) {
+    return (floats)_mm256_blendv_ps((__m256)no, (__m256)yes, (__m256)m);
+}
 INLINE ints choose_int(mask m, ints yes, ints no) {
     return (ints)_mm256_blendv_ps((__m256)no, (__m256)yes, (__m256)m);
 }

@@ -1,7 +1,7 @@
 /* Between memory and lanes: LANES blocks of weights become columns, and LANES columns of words become blocks.
  *
- * What is stored in half as many bits is widened on the way, rows are taken in the order in which they are written, and
- * the largest magnitude is kept in sight: memory is looked at once. */
+ * What is stored in half as many bits is widened on the way, rows are taken in the order in which they are written,
+ * and the largest magnitude is kept in sight: memory is looked at once. */
 #ifndef EDGEPACK_MEMORY_H
 #define EDGEPACK_MEMORY_H
 

@@ -1,9 +1,9 @@
 /* Sixteen levels that are not evenly spaced (IQ4_NL, IQ4_XS): ggml-quants.c's quantize_row_iq4_nl_impl and its
  * best_index_int8, a block in each lane.
  *
- * The reference finds a level by halving its list, then takes the nearer neighbour, `x - low < high - x ? low : high`.
- * That comparison turns over once between two levels, exactly at their middle (tests/kernels/test_order.py shows it for every
- * pair), so a level is the number of middles that x is not below. A NaN is below none, and gets the last, as there.
+ * The reference finds a level by halving its list, then takes the nearer neighbour: `x - low < high - x ? low : high`.
+ * As floats, that turns over once between two levels, exactly at their middle (tests/kernels/test_kernel_building.py
+ * tries it), so a level is the number of middles that x is not below. A NaN is below none, and gets the last, as there.
  */
 #ifndef EDGEPACK_NONLINEAR_H
 #define EDGEPACK_NONLINEAR_H
@@ -14,8 +14,8 @@ static const float LEVELS[16] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13
 static const float MIDDLES[15] = {-115.5f, -93.5f, -74.f, -57.f, -42.f, -28.5f, -16.f, -4.5f,
                                   7.f,     19.f,   31.5f, 45.5f, 61.f,  79.f,   101.f};
 
-/* What turns a number into its level. With AVX-512 the range is cut into 32 bins with at most one middle each, so that
- * a bin's number gives the two levels in question and the middle between them: three look-ups and a comparison. It holds
+/* What turns a number into its level. With AVX-512 the range is cut into 32 bins with at most one middle each: a bin's
+ * number gives the two levels in question and the middle between them, by three look-ups and a comparison. That holds
  * for what the searches ask, at most 134.x by magnitude. */
 struct table {
 #if LANES == 16

@@ -1,10 +1,13 @@
-/* Float rows become ggml's blocks, bit for bit as the pinned ggml makes them on x86-64: many blocks side by side, one a
- * lane. docs/kernels.md says why the bits are the same. Called from any thread; it keeps nothing and allocates nothing. */
+/* Rows of weights become ggml's blocks, bit for bit as the pinned ggml makes them on x86-64: many blocks side by side,
+ * one a lane. docs/kernels.md says why the bits are the same. It may be called from any thread, and keeps nothing. */
 
 #include "simple.h"
 
 /* ggml's numbers of its types. */
-enum { Q4_0 = 2, Q4_1 = 3, Q5_0 = 6, Q5_1 = 7, Q8_0 = 8, Q2_K = 10, Q3_K, Q4_K, Q5_K, Q6_K, IQ4_NL = 20, IQ4_XS = 23 };
+enum {
+    Q4_0 = 2, Q4_1 = 3, Q5_0 = 6, Q5_1 = 7, Q8_0 = 8,
+    Q2_K = 10, Q3_K = 11, Q4_K = 12, Q5_K = 13, Q6_K = 14, IQ4_NL = 20, IQ4_XS = 23
+};
 
 typedef void quantizer(const struct job *job);
 
@@ -98,9 +101,9 @@ static void quantize_weighed(const struct type *type, const struct source *sourc
     }
 }
 
-/* Rows of weights, each a whole number of blocks, to `target`; see `struct source` for what they are stored as and for
- * their order. `importance` has a weight a column, or is NULL. Returns the bytes written, 0 for a type that is not made
- * here, and -1 where a weight is infinite or no number. */
+/* Rows of weights, each a whole number of blocks, to `target`; `struct source` says what they are stored as, and in
+ * which order they are taken. `importance` has a weight a column, or is NULL. Returns the bytes written, 0 for a type
+ * that is not made here, and -1 where a weight is infinite or no number. */
 int64_t edgepack_quantize(int type, int stored, const void *weights, const int64_t *order, void *target, int64_t rows,
                           int64_t columns, const float *importance) {
     struct source source = {weights, (enum stored)stored, columns, order};

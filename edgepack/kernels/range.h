@@ -1,4 +1,4 @@
-/* The search for a block's scale and minimum: ggml-quants.c's make_qkx2_quants and make_qkx3_quants, a block in each lane.
+/* The search for a block's scale and minimum: ggml-quants.c's make_qkx2_quants and make_qkx3_quants, a block a lane.
  *
  * A lane that the reference would have left early, or would not have changed, goes along and keeps what it had.
  * The levels of the best try are not kept: what made them is, and `range_level` computes them again where they are

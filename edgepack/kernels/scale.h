@@ -7,7 +7,7 @@
 
 #define TINY 1e-15f
 
-/* The weight that is largest by magnitude, with its sign; the first of several. Lanes where none counts are `empty`. */
+/* The weight that is largest by magnitude, with its sign; the first of several. Lanes where none counts are empty. */
 struct extreme {
     floats value;
     mask empty;
@@ -44,8 +44,8 @@ INLINE floats signed_level(floats scaled, int top, int near) {
 }
 
 /* `wx` is w * x, which the reference multiplies anew for every level: the same factors in the same order. */
-INLINE struct moments moments_of(const floats *x, const floats *w, const floats *wx, floats inverse, int count, int top,
-                                 int near) {
+INLINE struct moments moments_of(const floats *x, const floats *w, const floats *wx, floats inverse, int count,
+                                 int top, int near) {
     struct moments sums = {all(0.f), all(0.f)};
     UNROLLED for (int i = 0; i < count; ++i) {
         floats level = signed_level(inverse * x[i], top, near);

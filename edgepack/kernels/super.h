@@ -1,5 +1,5 @@
-/* Super-blocks of 256 weights: Q2_K to Q6_K and IQ4_XS. Each function is the reference's of that name, `_ref` or, where
- * columns have importances, `_impl`, with a super-block in each lane. */
+/* Super-blocks of 256 weights: Q2_K to Q6_K and IQ4_XS. Each function is the reference's for its type: `_ref`, or
+ * `_impl` where columns have importances (`weighed`), with a super-block in each lane. */
 #ifndef EDGEPACK_SUPER_H
 #define EDGEPACK_SUPER_H
 
@@ -177,7 +177,9 @@ INLINE void levels_3(const struct job *job, int first, const struct scale *found
     const floats *x = job->x + 16 * first;
     floats dropped[DESCENTS];
     if (!weighed) descend(x, dropped, levels);
-    for (int i = 0; i < 16 * DESCENTS && weighed; ++i) levels[i / 16][i % 16] = scale_level(found[first + i / 16], x[i], 4);
+    for (int i = 0; i < 16 * DESCENTS && weighed; ++i) {
+        levels[i / 16][i % 16] = scale_level(found[first + i / 16], x[i], 4);
+    }
 }
 
 INLINE void quantize_3(const struct job *job, int weighed) {

@@ -75,7 +75,7 @@ static int fuzz(uint64_t seed, int64_t rounds) {
         int which = next() % COUNT;
         int64_t rows = 1 + next() % 37, columns = TYPES[which].weights * (1 + next() % 3);
         int64_t size = rows * (columns / TYPES[which].weights) * TYPES[which].bytes;
-        int stored = next() % 3; /* as what is any bits again where there are 16 */
+        int stored = next() % 3; /* read as 16 bits each they are other numbers, and any bits still */
         int64_t room = (stored ? 2 : 4) * rows * columns;
         float *weights = checked(malloc(4 * rows * columns)), *importance = checked(malloc(4 * columns));
         void *exact = checked(malloc(room));
