@@ -4,6 +4,7 @@ import os
 from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -50,8 +51,13 @@ def load_quantizer(types: Collection[TensorType], progress: Progress) -> Quantiz
     ggml = load_ggml()
     for type in types:
         ggml.prepare(type)
-    kernels = _kernels(progress) if MADE.intersection(types) else None
-    if kernels is None:
+    found = kernels_library(progress) if MADE.intersection(types) else None
+    if found is None:
+        return Quantizer(ggml)
+    try:
+        kernels = open_kernels(*found)
+    except OSError as error:  # a file of another system's
+        progress.warn(f"quantizing by ggml's own functions, which take longer: {error}")
         return Quantizer(ggml)
     wanted = kernels.gains.intersection(types)
     trusted = frozenset(type for type in wanted if _is_right(kernels, type))
@@ -61,8 +67,11 @@ def load_quantizer(types: Collection[TensorType], progress: Progress) -> Quantiz
     return Quantizer(ggml, kernels, trusted)
 
 
-def _kernels(progress: Progress) -> Kernels | None:
-    """Those for this machine, or the variant that EDGEPACK_KERNELS names; None for ggml."""
+def kernels_library(progress: Progress) -> tuple[Variant, Path] | None:
+    """The kernels for this machine, or of the variant that EDGEPACK_KERNELS names; None for ggml.
+
+    Raises UsageError where the variable names none.
+    """
     said = os.environ.get(_VARIABLE, "")
     here = runnable()
     if said == "ggml" or not here:
@@ -74,8 +83,8 @@ def _kernels(progress: Progress) -> Kernels | None:
         )
     variant = Variant(said) if said else here[0]
     try:
-        return open_kernels(variant, library(variant, progress))
-    except (NoCompiler, OSError) as error:
+        return variant, library(variant, progress)
+    except NoCompiler as error:
         progress.step(f"quantizing by ggml's own functions, which take longer: {error}")
         return None
 

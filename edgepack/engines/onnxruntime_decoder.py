@@ -1,10 +1,10 @@
 """A decoder through onnxruntime: logits behind tokens, keys and values in buffers; it chooses no token."""
 
-import mmap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from stat import S_ISREG
 from typing import Any
 
 import numpy as np
@@ -13,13 +13,12 @@ import numpy.typing as npt
 from edgepack.domain.decoder import DATA_SUFFIX, HINT, LOGITS, DecoderDescription, past, present
 from edgepack.domain.encoder import IDS, MASK
 from edgepack.domain.errors import BadInputError, NoSpaceError
-from edgepack.engines.onnxruntime_decoder_checking import checked_decoder, place
+from edgepack.engines.onnxruntime_decoder_checking import checked_decoder
 from edgepack.engines.onnxruntime_library import session, translated
 from edgepack.infra.extras import onnx_extra
 
 CHUNK = 512
 """Tokens of a long prompt that are read together."""
-_DTYPES: dict[int, Any] = {1: np.float32, 2: np.uint8, 7: np.int64}  # TensorProto.DataType
 
 Logits = npt.NDArray[np.float32]
 
@@ -123,35 +122,23 @@ def opened_decoder(path: Path, *, threads: int, spinning: bool = False, pack: bo
         data = path.read_bytes()
     except OSError as error:
         raise BadInputError(f"{path}: cannot be read: {error.strerror}", hint="check the path") from error
-    said, beside = checked_decoder(path, data)
-    with _mapped(path.with_name(path.name + DATA_SUFFIX), said.data_size) as mapped:
-        arrays = {tensor.name: _array(tensor, mapped) for tensor in beside}
-        made = session(path, data, threads, spinning=spinning, pack=pack, beside=arrays)
-        # Packed weights are copies: what was read for them is given back.
-        if pack:
-            mapped.madvise(mmap.MADV_DONTNEED)
-        try:
-            yield OpenDecoder(path=path, said=said, session=made)
-        finally:
-            del made, arrays
-
-
-@contextmanager
-def _mapped(path: Path, size: int) -> Iterator[mmap.mmap]:
+    said = checked_decoder(path, data)
+    _check_weights(path.with_name(path.name + DATA_SUFFIX), said.data_size)
+    made = session(path, data, threads, spinning=spinning, pack=pack, beside=True)
     try:
-        with path.open("rb") as file:
-            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    except (OSError, ValueError) as error:
+        yield OpenDecoder(path=path, said=said, session=made)
+    finally:
+        del made
+
+
+def _check_weights(path: Path, size: int) -> None:
+    """All of it is there, and it is no way to another file."""
+    try:
+        found = path.lstat()
+    except OSError as error:
         raise BadInputError(
-            f"{path}: the weights cannot be read ({error})", hint="keep both files together; " + HINT
+            f"{path}: the weights cannot be read ({error.strerror})", hint="keep both files together; " + HINT
         ) from error
-    if len(mapped) != size:
-        raise BadInputError(f"{path}: {len(mapped)} bytes, not {size}", hint=HINT)
-    # Left to the collector: arrays that point into it may outlive this.
-    yield mapped
-
-
-def _array(tensor: Any, mapped: mmap.mmap) -> npt.NDArray[Any]:
-    offset, length = place(tensor)
-    dtype = np.dtype(_DTYPES[tensor.data_type])
-    return np.frombuffer(mapped, dtype, length // dtype.itemsize, offset).reshape(tensor.dims)
+    if not S_ISREG(found.st_mode) or found.st_size != size:
+        what = f"{found.st_size} bytes, not {size}" if S_ISREG(found.st_mode) else "no file, but a way to one"
+        raise BadInputError(f"{path}: {what}", hint=HINT)

@@ -28,8 +28,8 @@ _WITHIN = frozenset({"f", "i", "s", "ints", "floats"})
 """What attributes may hold: numbers and words, no graphs and no tensors."""
 
 
-def checked_decoder(path: Path, data: bytes) -> "tuple[DecoderDescription, tuple[TensorProto, ...]]":
-    """What the file says of itself, and its tensors that lie beside it; raises BadInputError for all else."""
+def checked_decoder(path: Path, data: bytes) -> DecoderDescription:
+    """What the file says of itself; raises BadInputError for what no conversion here gives."""
     model = parsed(path, data)
     said = {entry.key: entry.value for entry in model.metadata_props}.get(DECODER_KEY)
     if said is None:
@@ -37,10 +37,10 @@ def checked_decoder(path: Path, data: bytes) -> "tuple[DecoderDescription, tuple
     description = parse_decoder(said, subject=str(path))
     for mistake in _mistakes(model, description, path.name + DATA_SUFFIX):
         raise BadInputError(f"{path}: {mistake}", hint=HINT)
-    return description, tuple(tensor for tensor in model.graph.initializer if tensor.data_location)
+    return description
 
 
-def place(tensor: "TensorProto") -> tuple[int, int]:
+def _place(tensor: "TensorProto") -> tuple[int, int]:
     """Offset and length of a tensor that lies beside the graph; -1 where they are no numbers."""
     said = {entry.key: entry.value for entry in tensor.external_data}
     offset, length = (said.get(key, "") for key in ("offset", "length"))
@@ -83,7 +83,7 @@ def _tensor_mistakes(graph: "GraphProto", description: DecoderDescription, locat
         said = {entry.key: entry.value for entry in tensor.external_data}
         if said.keys() != {"location", "offset", "length"} or said["location"] != location:
             yield f"tensor {name!r} lies in another file than {location}, which is never opened"
-        offset, length = place(tensor)
+        offset, length = _place(tensor)
         if offset < 0 or offset % size or length != prod(tensor.dims) * size or tensor.raw_data:
             yield f"tensor {name!r}: the place of its bytes is not what its type and shape need"
         if offset + length > description.data_size:

@@ -1,6 +1,6 @@
 """onnxruntime: an encoder's file opened on the CPU, its failures translated; not what is asked of it."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -136,10 +136,9 @@ def _read(path: Path) -> bytes:
 
 
 def session(
-    path: Path, data: bytes, threads: int, *, spinning: bool = False, pack: bool = True,
-    beside: "Mapping[str, npt.NDArray[Any]] | None" = None,
-) -> Any:  # fmt: skip
-    """An InferenceSession on checked bytes; `beside` are the initializers that lie in another file, read already."""
+    path: Path, data: bytes, threads: int, *, spinning: bool = False, pack: bool = True, beside: bool = False
+) -> Any:
+    """An InferenceSession on checked bytes; `beside` lets it map the weights that they name in `path`'s folder."""
     with onnx_extra():
         import onnxruntime
     options = onnxruntime.SessionOptions()
@@ -149,8 +148,9 @@ def session(
     options.add_session_config_entry("session.intra_op.allow_spinning", "1" if spinning else "0")
     options.add_session_config_entry("session.disable_prepacking", "0" if pack else "1")
     if beside:
-        values = [onnxruntime.OrtValue.ortvalue_from_numpy(array) for array in beside.values()]
-        options.add_external_initializers(list(beside), values)
+        # Mapped where they lie. Given as values they would all be copied.
+        folder = str(path.absolute().parent)
+        options.add_session_config_entry("session.model_external_initializers_file_folder_path", folder)
     with translated(path):
         # From bytes that were checked, so that no other file is ever looked for.
         # Without falling back on another provider, which it would print.

@@ -237,7 +237,8 @@ def _write(
 def _write_app(payload: Payload, app: SignedApp, new: Path, beside: Path, bar: Bar) -> None:
     """The signed APK; weights that are too large for one go to the directory `beside`, whose old content goes."""
     refuse_for_app(payload.manifest.facts)
-    large = [source for source in payload.all if source.file.size > LARGEST_ASSET]
+    models = {file.path for file in payload.manifest.ggufs}
+    large = [source for source in payload.all if source.file.path in models and source.file.size > LARGEST_ASSET]
     unsigned = new.with_name("unsigned.apk")
     write_apk(payload, app.app, unsigned, bar, without=frozenset(source.file.path for source in large))
     sign(unsigned, new, app.key, least_sdk=app.app.least_sdk, tools=android_tools())

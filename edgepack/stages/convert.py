@@ -12,12 +12,13 @@ from edgepack.convert.ggml import ggml_path
 from edgepack.convert.imatrix import ImportanceMatrix, applied
 from edgepack.convert.memory import loaded_weights, memory_shape, write_skeleton
 from edgepack.convert.onepass import Conversion, Convertible, open_conversion, write_gguf
+from edgepack.convert.quantizer import kernels_library
 from edgepack.convert.typeplan import Mixture
 from edgepack.domain.checkpoint import Checkpoint
 from edgepack.domain.fallback import Fallback, explain
 from edgepack.domain.memory import Buffers, Need, memory_plan
 from edgepack.domain.plan import Candidate, preferred, refuse_over_3b
-from edgepack.domain.progress import Progress
+from edgepack.domain.progress import Progress, Silent
 from edgepack.domain.quant import Quant
 from edgepack.domain.repacking import Loading
 from edgepack.domain.step import Step
@@ -29,7 +30,6 @@ from edgepack.formats.partial import partial_directory
 from edgepack.infra.digests import sha256_of
 from edgepack.infra.kept import keep_file
 from edgepack.infra.store import Store, require_space
-from edgepack.kernels.recipe import sources_digest
 
 _LONGEST_NAME = 96
 # Raised whenever the bytes that a conversion gives change: it is part of every key.
@@ -37,9 +37,10 @@ _CONVERTER = "edgepack-convert/1"
 
 
 def quantizer_build() -> dict[str, str]:
-    """What quantizes on this machine, by name and sha256: our kernels by their sources, ggml by its library."""
-    path = ggml_path()
-    return {"edgepack-kernels": sources_digest(), path.name: sha256_of(path)}
+    """What quantizes on this machine, by name and sha256."""
+    kernels = kernels_library(Silent())
+    used = [ggml_path(), *([kernels[1]] if kernels else [])]
+    return {path.name: sha256_of(path) for path in used}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -19,7 +19,10 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
+from edgepack.cli.main import run as edgepack
 from edgepack.domain.app import LIBRARY
+from edgepack.domain.errors import ExitCode
+from tests.conftest import USERS_STORE
 from tests.transports.foreign import AARCH64
 
 NEEDED = ("aapt2", "enjarify", "javac", "java", "unshare", AARCH64.qemu)
@@ -105,6 +108,15 @@ def require_tools() -> None:
     missing = [name for name in NEEDED if not shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin")]
     if missing:
         pytest.skip(f"not installed: {', '.join(missing)}")
+
+
+def build_app(apk: Path, patch: pytest.MonkeyPatch) -> Path:
+    """`edgepack build --format apk` of the demo model; the runtime is built once, in the user's store."""
+    patch.setenv("EDGEPACK_HOME", os.environ.get("EDGEPACK_TEST_HOME", str(USERS_STORE)))
+    patch.delenv("EDGEPACK_BUILD_RUNTIME", raising=False)
+    words = ["build", "--profile", "galaxy-s23", "--model", "demo", "--format", "apk", "--no-bench"]
+    assert edgepack([*words, "--out", str(apk)]) == ExitCode.DONE
+    return apk
 
 
 def fakes(place: Path) -> Path:

@@ -1,13 +1,14 @@
 """The signed APK's own code on a JVM, its aarch64 server under qemu: what a person at the telephone would see."""
 
 import json
+import shutil
 import time
 from pathlib import Path
 
 import pytest
 
 from edgepack.domain.measurement_json import parse_measurement
-from tests.android.phone import BuiltApp, installed, running
+from tests.android.phone import BuiltApp, build_app, installed, running
 
 pytestmark = pytest.mark.android
 READY = "^Ready$"
@@ -100,6 +101,25 @@ def test_the_self_test_leaves_a_measurement_that_edgepack_reads(app: BuiltApp) -
         measurement = parse_measurement(found["measurement"])
         assert [series.name for series in measurement.series] == ["pp16", "tg8"]
         assert measurement.conditions.celsius_before == 28.7
+
+
+def test_a_model_that_is_too_large_for_the_app_is_found_beside_it(
+    app: BuiltApp, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without it the app says what is missing; where `edgepack deploy` would have put it, it runs."""
+    monkeypatch.setattr("edgepack.stages.bundle.LARGEST_ASSET", 1_000_000)
+    apk = build_app(tmp_path / "large.apk", monkeypatch)
+    (model,) = (tmp_path / "large.beside").rglob("*.gguf")
+    assert apk.stat().st_size < app.apk.stat().st_size - model.stat().st_size + 100_000
+    with installed(apk, app.jar, app.fakes) as phone:
+        phone.do("start")
+        assert "The model is not on this phone" in phone.until("problem", ".")
+        beside = phone.home / "external" / "bundle" / model.relative_to(tmp_path / "large.beside")
+        beside.parent.mkdir(parents=True)
+        shutil.copy(model, beside)
+        phone.click("retry")
+        phone.until("status", READY)
+        assert not list((phone.home / "files").rglob("*.gguf"))
 
 
 def _eventually(path: Path) -> str:

@@ -191,6 +191,13 @@ def test_what_no_conversion_gives_is_refused(
         pass
 
 
+def test_weights_that_are_a_link_elsewhere_are_refused(small: Path, tmp_path: Path) -> None:
+    shutil.copyfile(small, tmp_path / small.name)
+    (tmp_path / "demo.onnx.data").symlink_to(small.with_name("demo.onnx.data"))
+    with pytest.raises(BadInputError, match="a way to one"), opened_decoder(tmp_path / small.name, threads=1):
+        pass
+
+
 @pytest.mark.parametrize("data", [None, b"", b"short"])
 def test_weights_that_are_gone_or_cut_are_refused(data: bytes | None, small: Path, tmp_path: Path) -> None:
     shutil.copyfile(small, tmp_path / small.name)

@@ -101,6 +101,12 @@ def test_a_compiler_that_fails_is_named(monkeypatch: pytest.MonkeyPatch, tmp_pat
         compile_library(Variant.BASELINE, tmp_path / "x.so")
 
 
+def test_a_library_that_cannot_be_loaded_is_named(nothing_packaged: Path, heard: Heard) -> None:
+    (nothing_packaged / f"{runnable()[0]}.so").write_bytes(b"MZ")
+    assert load_quantizer(TYPES, heard).kernels is None
+    assert str(nothing_packaged) in heard.warnings[0]
+
+
 @needs_cc
 def test_the_referee_leaves_wrong_types_to_ggml(
     monkeypatch: pytest.MonkeyPatch, nothing_packaged: Path, heard: Heard
