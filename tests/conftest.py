@@ -1,12 +1,15 @@
 """What many tests need: the pinned source, and a store of their own."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
 
 from edgepack.infra.store import home
 
+# What a shell starts with & ignores ^C, and so would the programs to which tests send it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 ROOT = Path(__file__).parent.parent
 USERS_STORE = home()
 """Where the compiler is kept that an earlier build has fetched; tests read it, and nothing else of it."""
