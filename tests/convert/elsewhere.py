@@ -9,7 +9,7 @@ import shutil
 import sys
 import tempfile
 import zipfile
-from importlib.metadata import version
+from importlib.metadata import distribution, version
 from importlib.util import find_spec
 from pathlib import Path
 from subprocess import run
@@ -87,6 +87,10 @@ def _llama(work: Path, site: Path, tools: Toolchain) -> None:
     assert spec
     assert spec.origin
     shutil.copytree(Path(spec.origin).parent, site / "llama_cpp", ignore=shutil.ignore_patterns("lib", "__pycache__"))
+    details = distribution("llama-cpp-python").locate_file(
+        f"llama_cpp_python-{version('llama-cpp-python')}.dist-info"
+    )
+    shutil.copytree(str(details), site / Path(str(details)).name)
     (site / "llama_cpp" / "lib").mkdir()
     for library in build.rglob("*.so*"):
         if library.is_file() and not library.is_symlink():
