@@ -3,11 +3,12 @@
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from edgepack.domain.bundle import EVIDENCE, MANIFEST, SIGNATURE, SUMS, Manifest
 from edgepack.domain.errors import VerificationError
 from edgepack.domain.onnx_external import externals, mistakes
-from edgepack.domain.progress import Bar
+from edgepack.domain.progress import Bar, Progress
 from edgepack.domain.weights import SYNTHETIC_KEY
 from edgepack.formats.opening import file_in, read_manifest, read_small
 from edgepack.formats.reader import BundleReader, Kind, Member
@@ -30,6 +31,13 @@ class Checked:
     payload_digest: str
     files: int
     size: int
+
+
+def check_bundle(reader: BundleReader, path: Path, progress: Progress) -> Checked:
+    """`check`, for whoever listens: what is checked, and how far it is."""
+    progress.step(f"checking every byte of {path}")
+    with progress.bar("check", sum(member.size for member in reader.members), "B") as bar:
+        return check(reader, bar)
 
 
 def check(reader: BundleReader, bar: Bar) -> Checked:

@@ -3,7 +3,8 @@
 import gzip
 import os
 import re
-from hashlib import md5
+from functools import partial
+from hashlib import file_digest, md5
 from pathlib import Path
 
 from edgepack.domain.bundle import LICENCES, Manifest
@@ -105,11 +106,9 @@ def _md5sums(root: Path) -> str:
 
 
 def _md5(path: Path) -> str:
-    running = md5(usedforsecurity=False)  # what dpkg's own list is made of; SHA256SUMS is what is relied on
     with path.open("rb") as file:
-        while chunk := file.read(1 << 22):
-            running.update(chunk)
-    return running.hexdigest()
+        # What dpkg's own list is made of; SHA256SUMS is what is relied on.
+        return file_digest(file, partial(md5, usedforsecurity=False)).hexdigest()
 
 
 def _link_tree(tree: Path, to: Path) -> None:

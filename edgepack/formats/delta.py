@@ -34,20 +34,18 @@ def plan_delta(
     which hold the pieces one after the other. Raises OSError.
     """
     known = {file.sha256: file.path for file in reversed(tuple(there.values()))}
-    changed = [file for file in wanted.values() if file.sha256 not in known]
-    alike = Alike([(path, old / path) for path, file in there.items() if file.sha256 not in _digests(wanted)])
+    kept = {file.sha256 for file in wanted.values()}
+    alike = Alike([(path, old / path) for path, file in there.items() if file.sha256 not in kept])
     brought = 0
     made = []
     for file in wanted.values():
-        pieces: tuple[Piece, ...] = (Same(path=known[file.sha256]),) if file.sha256 in known else ()
-        if file in changed:
+        pieces: tuple[Piece, ...]
+        if file.sha256 in known:
+            pieces = (Same(path=known[file.sha256]),)
+        else:
             pieces, brought = _renumbered(alike.pieces(new / file.path), brought)
         made.append(Made(file=file, pieces=pieces))
     return Recipe(old=digests[0], new=digests[1], made=tuple(made))
-
-
-def _digests(files: Mapping[str, PayloadFile]) -> frozenset[str]:
-    return frozenset(file.sha256 for file in files.values())
 
 
 def _renumbered(pieces: tuple[Piece, ...], start: int) -> tuple[tuple[Piece, ...], int]:

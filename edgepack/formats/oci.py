@@ -12,6 +12,7 @@ from edgepack.domain.bundle import LICENCES, RUNTIME, SBOM, SCRIPTS, Manifest
 from edgepack.domain.packaging import PREFIX, Packaging
 from edgepack.domain.progress import Bar
 from edgepack.formats.tar import write_members
+from edgepack.infra.digests import sha256_of
 
 _MODEL = "application/vnd.cncf.model"
 _MANIFEST = "application/vnd.oci.image.manifest.v1+json"
@@ -55,11 +56,7 @@ def _layer(tree: Path, manifest: Manifest, kind: str, blobs: Path, bar: Bar) -> 
     partial = blobs / f"{kind}.partial"
     top = f"{PREFIX}/{manifest.facts.name}"
     write_members({f"{top}/{path.relative_to(tree)}": path for path in paths}, partial, bar)
-    running = sha256()
-    with partial.open("rb") as file:
-        while chunk := file.read(1 << 22):
-            running.update(chunk)
-    digest, size = running.hexdigest(), partial.stat().st_size
+    digest, size = sha256_of(partial), partial.stat().st_size
     partial.rename(blobs / digest)
     return {
         "mediaType": f"{_MODEL}.{kind}.v1.tar", "digest": f"sha256:{digest}", "size": size,

@@ -1,7 +1,6 @@
 """A bundle as a SWUpdate image: a description signed with openssl, and the bundle's tar, in one cpio."""
 
 import os
-from hashlib import sha256
 from pathlib import Path
 
 from edgepack.domain.bundle import Manifest
@@ -10,6 +9,7 @@ from edgepack.domain.progress import Bar
 from edgepack.formats.outside import call
 from edgepack.formats.payload import WRITTEN_AT
 from edgepack.formats.tar import write_members
+from edgepack.infra.digests import sha256_of
 
 _ANY = "#RE:.*"
 """Every revision of the board; what calls itself how is the device's own business."""
@@ -27,7 +27,7 @@ def write_swupdate(
     name = manifest.facts.name
     files = {f"{name}/{path.relative_to(tree)}": path for path in sorted(tree.rglob("*")) if path.is_file()}
     write_members(files, place / _ARCHIVE, bar)
-    (place / _DESCRIPTION).write_text(_description(name, packaging, _digest(place / _ARCHIVE)))
+    (place / _DESCRIPTION).write_text(_description(name, packaging, sha256_of(place / _ARCHIVE)))
     call([
         "openssl", "cms", "-sign", "-in", place / _DESCRIPTION, "-out", place / _SIGNATURE, "-binary", "-nosmimecap",
         "-noattr", "-outform", "DER", "-signer", packaging.certificate, "-inkey", packaging.key,
@@ -63,11 +63,3 @@ def _description(name: str, packaging: Packaging, digest: str) -> str:
         "    );\n"
         "}\n"
     )
-
-
-def _digest(path: Path) -> str:
-    running = sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(1 << 22):
-            running.update(chunk)
-    return running.hexdigest()

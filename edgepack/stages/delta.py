@@ -9,7 +9,7 @@ from edgepack.domain.bundle import SUMS
 from edgepack.domain.delta import Data, Recipe
 from edgepack.domain.errors import BadInputError, UsageError, VerificationError
 from edgepack.domain.progress import Progress
-from edgepack.formats.checking import check
+from edgepack.formats.checking import check, check_bundle
 from edgepack.formats.delta import make_file, open_delta, plan_delta, write_delta
 from edgepack.formats.extraction import as_tree, settle
 from edgepack.formats.heads import device_files
@@ -45,9 +45,7 @@ def make_delta(old: Path, new: Path, *, destination: Path, progress: Progress) -
         trees, files, digests = [], [], []
         with closing(open_bundle(old)) as before, closing(open_bundle(new)) as after:
             for which, reader, bundle in (("old", before, old), ("new", after, new)):
-                progress.step(f"checking every byte of {bundle}")
-                with progress.bar("check", sum(member.size for member in reader.members), "B") as bar:
-                    checked = check(reader, bar)
+                checked = check_bundle(reader, bundle, progress)
                 digests.append(checked.payload_digest)
                 files.append({file.path: file for file in device_files(reader, checked)})
                 trees.append(as_tree(reader, bundle, scratch / which, progress))

@@ -14,7 +14,7 @@ from edgepack.domain.device import Device
 from edgepack.domain.errors import DeviceError, ExitCode, NoSpaceError, VerificationError
 from edgepack.domain.golden import GOLDEN_OUTPUTS
 from edgepack.domain.progress import Progress
-from edgepack.formats.checking import Checked, check
+from edgepack.formats.checking import Checked, check_bundle
 from edgepack.formats.extraction import extract_file
 from edgepack.formats.heads import device_files
 from edgepack.formats.opening import file_in, open_bundle
@@ -45,9 +45,7 @@ def deploy(
     """
     wanted_place = place and checked_place(place)
     with closing(open_bundle(bundle)) as reader:
-        progress.step(f"checking every byte of {bundle}")
-        with progress.bar("check", sum(member.size for member in reader.members), "B") as bar:
-            checked = check(reader, bar)
+        checked = check_bundle(reader, bundle, progress)
         wanted = device_files(reader, checked, _OUTPUTS)
         with open_transport(device, progress=progress) as transport:
             there = Releases(transport, wanted_place or f"{transport.root}/{_PLACE}")

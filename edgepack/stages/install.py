@@ -16,7 +16,7 @@ from edgepack.domain.installing import Installed, SelfTest, parse_selftest, refu
 from edgepack.domain.measurement import Workload
 from edgepack.domain.measurement_json import measurement_json
 from edgepack.domain.progress import Progress
-from edgepack.formats.checking import Checked, check
+from edgepack.formats.checking import Checked, check_bundle
 from edgepack.formats.opening import open_bundle
 from edgepack.infra.digests import sha256_of
 from edgepack.transports.opening import open_transport
@@ -40,9 +40,7 @@ def install(
     Raises VerificationError where the APK is not what it says or the test fails, NoSpaceError, DeviceError.
     """
     with closing(open_bundle(apk)) as reader:
-        progress.step(f"checking every byte of {apk}")
-        with progress.bar("check", sum(member.size for member in reader.members), "B") as bar:
-            checked = check(reader, bar)
+        checked = check_bundle(reader, apk, progress)
     with open_transport(device, progress=progress) as transport:
         _hand_over(transport, apk, progress)
         storage = f"{_words(transport, _STORAGE)}/Android/data/{PACKAGE}/files"

@@ -9,7 +9,7 @@ from edgepack.domain.bundle import Format, Manifest
 from edgepack.domain.errors import UsageError
 from edgepack.domain.packaging import PackageKind, Packaging
 from edgepack.domain.progress import Progress
-from edgepack.formats.checking import check
+from edgepack.formats.checking import check_bundle
 from edgepack.formats.debian import write_debian
 from edgepack.formats.extraction import as_tree
 from edgepack.formats.oci import write_oci
@@ -48,9 +48,7 @@ def package(bundle: Path, packaging: Packaging, *, destination: Path, progress: 
     destination.parent.mkdir(parents=True, exist_ok=True)
     with closing(open_bundle(bundle)) as reader, partial_directory(destination) as scratch:
         total = sum(member.size for member in reader.members)
-        progress.step(f"checking every byte of {bundle}")
-        with progress.bar("check", total, "B") as bar:
-            checked = check(reader, bar)
+        checked = check_bundle(reader, bundle, progress)
         _refuse_encoder(checked.manifest, packaging.kind)
         require_space(scratch, _copies(reader, packaging.kind) * total + _HEADROOM, f"the {packaging.kind}")
         tree = as_tree(reader, bundle, scratch / "tree", progress)

@@ -20,7 +20,7 @@ from edgepack.domain.report_evaluation import SeenEvaluation, parse_evaluation
 from edgepack.domain.report_front import by_merit
 from edgepack.domain.report_records import RouteCurve, parse_gates, parse_routing, parse_trials, parse_tuning
 from edgepack.domain.routing_json import SCHEMA as ROUTING
-from edgepack.formats.checking import check
+from edgepack.formats.checking import check_bundle
 from edgepack.formats.opening import file_in, open_bundle, read_small
 from edgepack.formats.reader import BundleReader
 
@@ -119,9 +119,7 @@ def _alone(evaluations: tuple[SeenEvaluation, ...]) -> Report:
 
 def _bundled(path: Path, beside: tuple[SeenEvaluation, ...], progress: Progress) -> Report:
     with closing(open_bundle(path)) as reader:
-        progress.step(f"checking every byte of {path}")
-        with progress.bar("check", sum(member.size for member in reader.members), "B") as bar:
-            checked = check(reader, bar)
+        checked = check_bundle(reader, path, progress)
         weights = checked.manifest.weights.sha256
         own = _evidence(reader, "evaluation.json", parse_evaluation)
         # What is named besides and is of the bundle's own weights was asked later, or where they will run.

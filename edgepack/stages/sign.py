@@ -9,7 +9,7 @@ from edgepack.domain.bundle import SIGNATURE, SUMS, Format
 from edgepack.domain.errors import BadInputError, UsageError
 from edgepack.domain.progress import Progress
 from edgepack.formats.archive import TarReader
-from edgepack.formats.checking import check
+from edgepack.formats.checking import check_bundle
 from edgepack.formats.opening import open_bundle, read_small
 from edgepack.formats.partial import partial_directory
 from edgepack.formats.payload import WRITTEN_AT
@@ -36,9 +36,7 @@ def sign(bundle: Path, signer: Signer, *, public_key: Path | None, progress: Pro
     with closing(open_bundle(bundle)) as reader:
         if reader.format is Format.APK:
             raise UsageError(f"{bundle}: an APK, which has Android's own signature", hint="sign a directory or a tar")
-        progress.step(f"checking every byte of {bundle}")
-        with progress.bar("check", sum(member.size for member in reader.members), "B") as bar:
-            checked = check(reader, bar)
+        checked = check_bundle(reader, bundle, progress)
         sums = read_small(reader, SUMS)
         signature = signer.sign(sums)
         if public_key and not is_signed_by(public_key, data=sums, signature=signature):

@@ -12,7 +12,7 @@ from edgepack.domain.bundle import EVIDENCE, SIGNATURE, SUMS, TOKENIZER, Format,
 from edgepack.domain.errors import BadInputError, VerificationError
 from edgepack.domain.golden import GOLDEN_OUTPUTS, GOLDEN_TEXTS, Nearness, nearness, parse_outputs, parse_texts
 from edgepack.domain.progress import Progress
-from edgepack.formats.checking import check
+from edgepack.formats.checking import check_bundle
 from edgepack.formats.extraction import extract_file
 from edgepack.formats.opening import file_in, open_bundle, read_small
 from edgepack.formats.partial import partial_directory
@@ -73,9 +73,7 @@ def verify(bundle: Path, *, run_model: bool, progress: Progress, key: Path | Non
     with closing(open_bundle(bundle)) as reader:
         # Before anything else of it is believed.
         signature = _signature(reader, key)
-        progress.step(f"checking every byte of {bundle}")
-        with progress.bar("check", sum(member.size for member in reader.members), "B") as bar:
-            checked = check(reader, bar)
+        checked = check_bundle(reader, bundle, progress)
         answer = near = None
         if run_model and checked.manifest.facts.encoder:
             near = _nearness(reader, bundle, checked.manifest, progress)
